@@ -1,0 +1,10 @@
+//! The interpreters: what a request asks, what an answer used, and what an answer means, in each
+//! wire format. They state facts; what follows from a fact is decided in other rooms.
+//!
+//! Pure: bytes and times in, values out.
+
+pub mod verdict;
+pub mod wire;
+
+pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
+pub use wire::{Auth, Dialect, Wire};

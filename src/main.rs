@@ -1,0 +1,3 @@
+//! The doorbell: parse the arguments, call one room, map to an exit code.
+
+fn main() {}
