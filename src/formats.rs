@@ -3,6 +3,7 @@
 //!
 //! Pure: bytes and times in, values out.
 
+pub mod models;
 pub mod verdict;
 pub mod wire;
 

@@ -6,6 +6,9 @@
 
 pub mod clock;
 
+pub mod callers;
 pub mod formats;
 pub mod keys;
+pub mod routes;
+pub mod telemetry;
 pub mod config;

@@ -1,0 +1,223 @@
+//! The porter: who asks, and what they may.
+//!
+//! Pure: headers in, terms out.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Who may ask for what: the rules, and what holds where none matches.
+#[derive(Clone, Debug, Default)]
+pub struct Callers {
+    /// What holds where no rule says otherwise.
+    pub default: Caller,
+    /// The rules; the first that matches holds.
+    pub rules: Vec<Caller>,
+}
+
+/// One caller's rule.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Its name: its metric label.
+    pub name: Box<str>,
+    /// Headers that must all be there with exactly that value.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The class its requests wait in.
+    pub priority: Priority,
+    /// The highest class a request may ask for.
+    pub max_priority: Priority,
+    /// How long a request waits for capacity, and the longest it may ask for.
+    pub max_wait: Duration,
+    /// Models it may use; empty for any.
+    pub models: Vec<Pattern>,
+    /// The largest body it may send, in bytes, where smaller than the server's.
+    pub max_body: Option<u64>,
+}
+
+/// The class a request waits in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// Served when nothing else waits.
+    Batch,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Served first.
+    High,
+}
+
+/// A name, or the beginning of one before a `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    /// The text before the `*`, or all of it.
+    pub text: Box<str>,
+    /// Whether a `*` followed.
+    pub open: bool,
+}
+
+/// What a request was granted: its rule's terms, within which its own headers choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The class it waits in.
+    pub priority: Priority,
+    /// How long it waits for capacity.
+    pub max_wait: Duration,
+}
+
+impl Callers {
+    /// The rule that holds for a request with these headers, with its place: 0 is the default's,
+    /// the first rule's is 1.
+    pub fn identify(&self, headers: &HeaderMap) -> (usize, &Caller) {
+        let found = self.rules.iter().enumerate().find(|(_, rule)| rule.matches(headers));
+        found.map_or((0, &self.default), |(at, rule)| (at + 1, rule))
+    }
+
+    /// Every rule, in the order of the places that [`Self::identify`] gives.
+    pub fn all(&self) -> impl Iterator<Item = &Caller> {
+        std::iter::once(&self.default).chain(&self.rules)
+    }
+}
+
+impl Caller {
+    /// Whether it may use that model name.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(model))
+    }
+
+    /// What a request with these headers is granted.
+    ///
+    /// `x-keyweir-priority` and `x-keyweir-max-wait` may lower what the rule gives, or raise the
+    /// class up to `max_priority`. A client that says when it stops waiting (`x-stainless-timeout`,
+    /// `x-stainless-read-timeout` and `x-server-timeout`, in seconds) is not kept longer than that.
+    pub fn terms(&self, headers: &HeaderMap) -> Terms {
+        let asked = text(headers, "x-keyweir-priority").and_then(Priority::named);
+        let priority = asked.map_or(self.priority, |asked| asked.min(self.max_priority));
+        let asked = text(headers, "x-keyweir-max-wait").and_then(wait);
+        let patience = ["x-stainless-timeout", "x-stainless-read-timeout", "x-server-timeout"];
+        let patience = patience.into_iter().filter_map(|name| seconds(text(headers, name)?));
+        let max_wait = asked.into_iter().chain(patience).fold(self.max_wait, Duration::min);
+        Terms { priority, max_wait }
+    }
+
+    fn matches(&self, headers: &HeaderMap) -> bool {
+        self.headers.iter().all(|(name, value)| headers.get(name) == Some(value))
+    }
+}
+
+impl Default for Caller {
+    /// Thirty seconds is half of what the most impatient official SDKs wait.
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            headers: Vec::new(),
+            priority: Priority::Normal,
+            max_priority: Priority::High,
+            max_wait: Duration::from_secs(30),
+            models: Vec::new(),
+            max_body: None,
+        }
+    }
+}
+
+impl Priority {
+    /// Every class, lowest first.
+    pub const ALL: [Self; 3] = [Self::Batch, Self::Normal, Self::High];
+
+    /// The word for it in configuration, headers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    /// The class of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+}
+
+impl Pattern {
+    /// Whether `name` is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.open { name.starts_with(&*self.text) } else { name == &*self.text }
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// `250ms`, `5s`, `2m`; a bare number is seconds.
+fn wait(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(unit_at)?;
+    let scale = match unit.trim() {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.trim().parse::<f64>().ok()? * scale).ok()
+}
+
+/// A positive number of seconds: SDKs write 0 for "no timeout".
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn the_first_rule_whose_headers_all_match_holds() {
+        let rule = |name: &str, value| Caller {
+            name: name.into(),
+            headers: vec![(HeaderName::from_static("x-team"), HeaderValue::from_static(value))],
+            ..Caller::default()
+        };
+        let callers =
+            Callers { rules: vec![rule("a", "red"), rule("b", "blue")], ..Callers::default() };
+        let name = |pairs: &[(&'static str, &'static str)]| {
+            let (place, caller) = callers.identify(&headers(pairs));
+            (place, caller.name.to_string())
+        };
+        assert_eq!(name(&[("x-team", "blue")]), (2, "b".to_owned()));
+        assert_eq!(name(&[("x-team", "green")]), (0, "default".to_owned()));
+        assert_eq!(name(&[]), (0, "default".to_owned()));
+    }
+
+    #[test]
+    fn a_request_may_ask_for_less_and_for_no_more_than_its_rule_grants() {
+        let caller = Caller { max_priority: Priority::Normal, ..Caller::default() };
+        let terms = |pairs: &[(&'static str, &'static str)]| caller.terms(&headers(pairs));
+        assert_eq!(terms(&[("x-keyweir-priority", "high")]).priority, Priority::Normal);
+        assert_eq!(terms(&[("x-keyweir-priority", "batch")]).priority, Priority::Batch);
+        assert_eq!(terms(&[("x-keyweir-priority", "urgent")]).priority, Priority::Normal);
+        assert_eq!(terms(&[("x-keyweir-max-wait", "250ms")]).max_wait, Duration::from_millis(250));
+        assert_eq!(terms(&[("x-keyweir-max-wait", "2h")]).max_wait, Duration::from_secs(30));
+        for nonsense in ["", "s", "-3s", "5 parsecs", "NaN", "1e400s", "é"] {
+            let value = HeaderValue::from_bytes(nonsense.as_bytes()).unwrap();
+            let mut map = HeaderMap::new();
+            map.insert("x-keyweir-max-wait", value);
+            assert_eq!(caller.terms(&map).max_wait, Duration::from_secs(30), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_not_kept_longer_than_it_says_it_waits() {
+        let terms = Caller::default().terms(&headers(&[("x-stainless-timeout", "12")]));
+        assert_eq!(terms.max_wait, Duration::from_secs(12));
+        let terms = Caller::default().terms(&headers(&[("x-server-timeout", "0")]));
+        assert_eq!(terms.max_wait, Duration::from_secs(30), "0 is no timeout");
+    }
+}
