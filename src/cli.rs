@@ -1,0 +1,176 @@
+//! The commands and their flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The arguments of the process.
+#[derive(Debug, Parser)]
+#[command(name = "keyweir", version, about, max_term_width = 100)]
+#[command(long_about = "Keyweir stands between an application and the LLM providers it calls, \
+    holds the API keys, knows what each may still do, and spends that capacity so well that the \
+    application never meets \"keys temporarily exhausted\".")]
+#[command(after_help = "Start with `keyweir demo`: no cluster, no account. Then put a key into \
+    OPENAI_API_KEY, run `keyweir proxy`, and set OPENAI_BASE_URL=http://127.0.0.1:4470/v1 for \
+    your application.")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Forward requests to providers with the keys it holds: the sidecar.
+    Proxy(ProxyArguments),
+    /// Validate configuration and Secrets without a network, and print every mistake.
+    Check(CheckArguments),
+    /// Watch a storm of rate limits, dead keys and outages being absorbed.
+    Demo(DemoArguments),
+    /// Print shell completions: `source <(keyweir completions bash)`.
+    Completions {
+        /// The shell they are for.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where configuration and Secrets are.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Places {
+    /// A folder with `keyweir.yaml`, or a file; may be given several times, later ones merge over
+    /// earlier ones.
+    #[arg(long, value_name = "DIR")]
+    pub config: Vec<PathBuf>,
+
+    /// A folder of Secrets, each a folder of entries: `DIR/<secret>/<entry>`.
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+}
+
+/// Flags of `keyweir proxy`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Without --config, keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY, \
+    GEMINI_API_KEY and the like (comma-separated lists make pools), from the environment or from \
+    entries of those names in the Secret `keyweir-keys`.\n\n\
+    SIGHUP reads configuration and Secrets at once; SIGTERM drains; a second one stops.")]
+pub struct ProxyArguments {
+    /// Where configuration and Secrets are.
+    #[command(flatten)]
+    pub places: Places,
+
+    /// Where applications connect (HTTP/1.1 and h2c).
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4470")]
+    pub listen: SocketAddr,
+
+    /// Where `/metrics`, `/ready`, `/live`, `/status` and the page are.
+    #[arg(long, value_name = "ADDR", default_value = "[::]:4471")]
+    pub admin: SocketAddr,
+
+    /// A file with the bearer token that all of the admin port but `/ready` and `/live` asks for.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// Worker threads, each with its own runtime; overrides `server.workers`.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<std::num::NonZeroU32>,
+
+    /// How long a drain may take.
+    #[arg(long, value_name = "DURATION", default_value = "28s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// What a drain does with the listener.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Sidecar)]
+    pub drain_mode: Mode,
+
+    /// The log's level; `telemetry.logLevel` overrides it.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: tracing::level_filters::LevelFilter,
+
+    /// How often to look for changes that no notice came of.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub poll: Duration,
+
+    /// Where a fatal mistake is written for Kubernetes to show.
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    pub termination_log: PathBuf,
+}
+
+/// What a drain does with the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// It stays open until no client connection has been open for a second.
+    Sidecar,
+    /// It is closed at once, and streams finish.
+    Gateway,
+}
+
+/// Flags of `keyweir check`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Exit code 0: no mistake; 1: mistakes; 2: misuse.")]
+pub struct CheckArguments {
+    /// Where configuration and Secrets are.
+    #[command(flatten)]
+    pub places: Places,
+
+    /// Print the hosts and ports that the configuration needs to reach.
+    #[arg(long)]
+    pub egress: bool,
+
+    /// Print the JSON Schema of `keyweir.yaml`.
+    #[arg(long, conflicts_with_all = ["egress", "config", "secrets"])]
+    pub schema: bool,
+
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Flags of `keyweir demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArguments {
+    /// Leave the simulated providers and the proxy up, and print lines to try with curl and SDKs.
+    #[arg(long)]
+    pub serve: bool,
+
+    /// How long the storm lasts.
+    #[arg(long, value_name = "SECONDS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(8..=55))]
+    pub seconds: u64,
+}
+
+/// `250ms`, `28s`, `2m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("{text:?} is no duration; write 250ms, 28s or 2m"))?;
+    Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_written_as_in_the_configuration() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
+        assert!(duration("-3s").is_err());
+        assert!(duration("28").is_err());
+    }
+}

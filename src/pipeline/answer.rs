@@ -1,0 +1,144 @@
+//! Answers on their way to the client: the provider's, relayed, and Keyweir's own.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body::{Body, Frame, SizeHint};
+
+use super::exchange::Exchange;
+use super::refusal::{Hint, Refusal};
+use super::relay::{Broken, Relay};
+use crate::formats::{self, Refused, Wire};
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Option<Bytes>),
+    /// The provider's, passed on as it comes.
+    Relayed(Box<Relay>),
+}
+
+/// Names of headers that are ours.
+pub mod names {
+    use http::HeaderName;
+
+    /// Which provider answered.
+    pub const PROVIDER: HeaderName = HeaderName::from_static("x-keyweir-provider");
+    /// Under which key, by name.
+    pub const KEY: HeaderName = HeaderName::from_static("x-keyweir-key");
+    /// For which model.
+    pub const MODEL: HeaderName = HeaderName::from_static("x-keyweir-model");
+    /// After how many tries.
+    pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyweir-attempts");
+    /// After how long a wait for capacity.
+    pub const QUEUED: HeaderName = HeaderName::from_static("x-keyweir-queued-ms");
+    /// Why Keyweir itself says no.
+    pub const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
+    /// When to come back, as RFC 3339.
+    pub const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's SDKs look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Says no, in the caller's wire format, and closes the exchange.
+pub fn refuse(exchange: &mut Exchange, refusal: &Refusal, wire: Wire) -> Response<AnswerBody> {
+    let row = refusal.reason.row();
+    let now = exchange.clock.now();
+    let retry_after = refusal.retry_after(now);
+    let id = request_id(exchange);
+    let refused = Refused {
+        status: row.status,
+        code: row.code,
+        message: &refusal.message,
+        retry_after,
+        request_id: id.to_str().unwrap_or_default(),
+    };
+    let (content_type, body) = formats::error_body(wire, &refused);
+    let mut response = Response::new(AnswerBody::Whole(Some(body)));
+    *response.status_mut() = row.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if wire == Wire::Anthropic {
+        headers.insert(ANTHROPIC_REQUEST_ID, id.clone());
+    }
+    headers.insert(REQUEST_ID, id.clone());
+    headers.insert(names::ERROR, HeaderValue::from_static(row.code));
+    if let Some(wait) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000) as u64));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait.as_micros().div_ceil(1_000) as u64));
+    }
+    if row.hint == Hint::At {
+        if let Some(at) = refusal.retry_at {
+            set(headers, names::RETRY_AT, &now.wall_at(at).to_string());
+        }
+        if retry_after.is_none() {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+    }
+    tell_effort(exchange, headers);
+    exchange.refused(refusal, row.status.as_u16(), id);
+    response
+}
+
+/// The tries and the wait, as headers.
+pub fn tell_effort(exchange: &Exchange, headers: &mut HeaderMap) {
+    if !exchange.snapshot.response_headers {
+        return;
+    }
+    headers.insert(names::ATTEMPTS, HeaderValue::from(exchange.attempts));
+    let queued = u64::try_from(exchange.queued.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(names::QUEUED, HeaderValue::from(queued));
+}
+
+/// The client's own id, or a fresh one.
+fn request_id(exchange: &Exchange) -> HeaderValue {
+    exchange.client_request_id().cloned().unwrap_or_else(|| {
+        let fresh = format!("kw_{:032x}", fastrand::u128(..));
+        HeaderValue::try_from(fresh).unwrap_or_else(|_| HeaderValue::from_static("kw"))
+    })
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relayed(relay) => Pin::new(relay).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Relayed(relay) => relay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Relayed(relay) => relay.size_hint(),
+        }
+    }
+}

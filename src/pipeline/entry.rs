@@ -1,0 +1,228 @@
+//! What a request asks for, before anyone is asked: its path, its caller's leave, its body's facts.
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use hyper::body::Incoming;
+
+use super::exchange::Exchange;
+use super::intake::{self, Replay};
+use super::refusal::{Reason, Refusal};
+use super::snapshot::{Provider, Snapshot};
+use crate::formats::{self, Endpoint, Facts, PathFacts, Wire};
+use crate::routes::{Astray, Resolved, Target};
+
+/// A JSON body above this size is read by a thread beside the data thread.
+const READ_ASIDE: usize = 1024 * 1024;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub struct Errand {
+    /// Through which door it came.
+    pub door: Door,
+    /// What its path says.
+    pub path: PathFacts,
+    /// What its body says.
+    pub facts: Facts,
+    /// Its body.
+    pub body: InBody,
+    /// Where it may go, in the order in which it is tried.
+    pub resolved: Resolved,
+}
+
+/// Through which door a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `/{provider}/…`: what follows the provider's name is its path.
+    Direct {
+        /// Bytes of the path before what the provider sees.
+        prefix: usize,
+    },
+    /// `/v1/…` or `/v1beta/…`: the model name chooses.
+    Unified,
+}
+
+/// A request's body.
+#[derive(Clone, Debug)]
+pub enum InBody {
+    /// None.
+    Empty,
+    /// All of it.
+    Whole(Bytes),
+    /// Passed on as it comes.
+    Streams(Replay),
+}
+
+/// Reads what a request asks for; says no to what no provider should be asked.
+pub async fn read(
+    exchange: &mut Exchange,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Errand, Refusal> {
+    let (door, path) = find_door(&exchange.snapshot, parts)?;
+    let body = take_body(exchange, &path, parts, body).await?;
+    let facts = state_facts(&path, &body).await?;
+    let resolved = resolve(exchange, parts, door, &path, &facts)?;
+    Ok(Errand { door, path, facts, body, resolved })
+}
+
+/// The wire format in which a caller on this path is answered, known before anything else is.
+pub fn caller_wire(snapshot: &Snapshot, parts: &Parts) -> Wire {
+    let path = parts.uri.path();
+    match direct(snapshot, path) {
+        Some((provider, prefix)) => {
+            let rest = path.get(prefix..).unwrap_or_default();
+            formats::read_path(provider.wire, &parts.method, rest).wire
+        }
+        None => formats::door(&parts.method, path, &parts.headers)
+            .map_or_else(|| likely_wire(path, &parts.headers), |facts| facts.wire),
+    }
+}
+
+/// A path that leads nowhere is answered in the format that its client most likely reads.
+fn likely_wire(path: &str, headers: &HeaderMap) -> Wire {
+    if headers.contains_key("anthropic-version") || path.contains("/messages") {
+        Wire::Anthropic
+    } else if headers.contains_key("x-goog-api-key") || path.starts_with("/v1beta/") {
+        Wire::Gemini
+    } else {
+        Wire::OpenAi
+    }
+}
+
+fn find_door(snapshot: &Snapshot, parts: &Parts) -> Result<(Door, PathFacts), Refusal> {
+    let path = parts.uri.path();
+    if let Some((provider, prefix)) = direct(snapshot, path) {
+        let rest = path.get(prefix..).unwrap_or_default();
+        let facts = formats::read_path(provider.wire, &parts.method, rest);
+        return Ok((Door::Direct { prefix }, facts));
+    }
+    if let Some(facts) = formats::door(&parts.method, path, &parts.headers) {
+        return Ok((Door::Unified, facts));
+    }
+    Err(nowhere(snapshot, parts))
+}
+
+/// The provider that the path's first segment names, and where the rest of the path begins.
+fn direct<'s>(snapshot: &'s Snapshot, path: &str) -> Option<(&'s Provider, usize)> {
+    let name = path.strip_prefix('/')?.split('/').next()?;
+    let provider = snapshot.providers.get(snapshot.routes.provider(name)?)?;
+    Some((provider, name.len() + 1))
+}
+
+fn nowhere(snapshot: &Snapshot, parts: &Parts) -> Refusal {
+    let path = parts.uri.path();
+    let first = path.split('/').nth(1).unwrap_or_default();
+    if matches!(first, "v1" | "v1beta" | "") {
+        let other = [Method::POST, Method::GET].into_iter().find(|method| {
+            *method != parts.method && formats::door(method, path, &parts.headers).is_some()
+        });
+        let message = other.map_or_else(
+            || format!("there is no path {path:?} here"),
+            |other| format!("{path:?} takes {other}, not {}", parts.method),
+        );
+        return Refusal::new(Reason::UnknownPath, message);
+    }
+    let known: Vec<_> = snapshot.providers.iter().map(|provider| &*provider.name).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let message = format!("there is no provider {first:?}; configured are: {known}");
+    Refusal::new(Reason::UnknownProvider, message)
+}
+
+async fn take_body(
+    exchange: &mut Exchange,
+    path: &PathFacts,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<InBody, Refusal> {
+    if http_body::Body::is_end_stream(&body) {
+        return Ok(InBody::Empty);
+    }
+    if !is_json(path, &parts.headers) {
+        return Ok(InBody::Streams(Replay::new(body)));
+    }
+    let rule = exchange.snapshot.callers.all().nth(exchange.caller);
+    let most = rule.and_then(|rule| rule.max_body).unwrap_or(u64::MAX);
+    let most = most.min(exchange.snapshot.max_body);
+    let since = exchange.clock.moment();
+    let body = intake::gather(body, most).await;
+    exchange.was_away(since);
+    Ok(InBody::Whole(body?))
+}
+
+/// JSON is read; what is compressed or of any other type streams through unread.
+fn is_json(path: &PathFacts, headers: &HeaderMap) -> bool {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return false;
+    }
+    match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+        None => path.endpoint.is_known(),
+        Some(kind) => {
+            let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            kind == "application/json" || kind.ends_with("+json")
+        }
+    }
+}
+
+async fn state_facts(path: &PathFacts, body: &InBody) -> Result<Facts, Refusal> {
+    let bytes = match body {
+        InBody::Whole(bytes) => bytes,
+        InBody::Empty if path.endpoint.is_known() => &Bytes::new(),
+        InBody::Empty | InBody::Streams(_) => return Ok(Facts::of_path(path)),
+    };
+    let read = if bytes.len() > READ_ASIDE {
+        let (path, bytes) = (path.clone(), bytes.clone());
+        let aside = tokio::task::spawn_blocking(move || Facts::read(&path, &bytes)).await;
+        let gone = |_| Refusal::new(Reason::InvalidRequest, "the body could not be read");
+        aside.map_err(gone)?
+    } else {
+        Facts::read(path, bytes)
+    };
+    read.map_err(|unreadable| Refusal::new(Reason::InvalidRequest, unreadable.to_string()))
+}
+
+fn resolve(
+    exchange: &Exchange,
+    parts: &Parts,
+    door: Door,
+    path: &PathFacts,
+    facts: &Facts,
+) -> Result<Resolved, Refusal> {
+    let snapshot = &exchange.snapshot;
+    let model = facts.model.as_deref();
+    if let Some(model) = model {
+        allow(exchange, model)?;
+    }
+    if let Door::Direct { .. } = door {
+        let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
+        let provider = snapshot.routes.provider(provider).unwrap_or_default();
+        let target = Target { provider, model: model.map(Into::into) };
+        return Ok(Resolved { targets: vec![target], alias: false });
+    }
+    snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
+        Astray::NoProvider(wire) => Refusal::new(
+            Reason::UnknownProvider,
+            format!("no provider is configured that speaks the {} format of this path", wire.as_str()),
+        ),
+        Astray::OtherWire(wire) => Refusal::new(
+            Reason::InvalidRequest,
+            format!(
+                "model {:?} leads only to providers of other wire formats than this path's ({}), \
+                 and this version does not translate between them",
+                model.unwrap_or_default(),
+                wire.as_str()
+            ),
+        ),
+    })
+}
+
+fn allow(exchange: &Exchange, model: &str) -> Result<(), Refusal> {
+    match exchange.snapshot.callers.all().nth(exchange.caller) {
+        Some(rule) if !rule.may_use(model) => {
+            let message = format!("caller {:?} may not use model {model:?}", rule.name);
+            Err(Refusal::new(Reason::ModelNotAllowed, message))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,250 @@
+//! What is known of one request so far, and what is written down of it when it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use smallvec::SmallVec;
+
+use super::refusal::Refusal;
+use super::snapshot::Snapshot;
+use crate::callers::Terms;
+use crate::clock::{Moment, Now};
+use crate::formats::{Judgement, Usage, Verdict};
+use crate::lifecycle::Clock;
+use crate::telemetry::{Lane, LaneId, Outcome, Record};
+
+/// One request, from its head to the end of its answer. Dropped before it was closed, it counts as
+/// cancelled: the client left.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The snapshot it began with and finishes on.
+    pub snapshot: Arc<Snapshot>,
+    /// The clock.
+    pub clock: Clock,
+    /// When its head had arrived.
+    pub arrived: Now,
+    /// The last moment at which it may be sent, or sent again.
+    pub deadline: Moment,
+    /// The place of the caller's rule.
+    pub caller: usize,
+    /// What the caller was granted.
+    pub terms: Terms,
+    /// Tries sent upstream.
+    pub attempts: u32,
+    /// Time spent waiting for capacity.
+    pub queued: Duration,
+    method: Method,
+    uri: Uri,
+    request_id: Option<HeaderValue>,
+    trace: Option<HeaderValue>,
+    /// Time that was the client's, the provider's, or spent waiting for capacity.
+    away: Duration,
+    lane: Option<Arc<Lane>>,
+    failures: SmallVec<[(Arc<Lane>, Verdict); 2]>,
+    last: Option<Last>,
+    status: u16,
+    refusal: &'static str,
+    first_byte: Option<Duration>,
+    closed: bool,
+}
+
+/// The last upstream answer.
+#[derive(Clone, Debug)]
+struct Last {
+    verdict: Verdict,
+    status: Option<u16>,
+    code: Option<Box<str>>,
+    retry_after: Option<Duration>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ending<'a> {
+    /// Tokens that the provider counted.
+    pub usage: Option<Usage>,
+    /// `complete`, `cut`, `error`, `cancelled` or empty.
+    pub word: &'a str,
+}
+
+impl Exchange {
+    /// A request whose head has just arrived.
+    pub fn begin(snapshot: Arc<Snapshot>, clock: Clock, parts: &Parts) -> Self {
+        let arrived = clock.now();
+        let (caller, rule) = snapshot.callers.identify(&parts.headers);
+        let terms = rule.terms(&parts.headers);
+        Self {
+            caller,
+            terms,
+            deadline: arrived.at + terms.max_wait,
+            arrived,
+            clock,
+            attempts: 0,
+            queued: Duration::ZERO,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            request_id: parts.headers.get("x-request-id").cloned(),
+            trace: parts.headers.get("traceparent").cloned(),
+            away: Duration::ZERO,
+            lane: None,
+            failures: SmallVec::new(),
+            last: None,
+            status: 0,
+            refusal: "",
+            first_byte: None,
+            closed: false,
+            snapshot,
+        }
+    }
+
+    /// How much longer it may wait.
+    pub fn patience(&self) -> Duration {
+        self.deadline.since(self.clock.moment())
+    }
+
+    /// Notes time that was not ours.
+    pub fn was_away(&mut self, since: Moment) {
+        self.away += self.clock.moment().since(since);
+    }
+
+    /// Notes time spent waiting for capacity.
+    pub fn has_waited(&mut self, since: Moment) {
+        let waited = self.clock.moment().since(since);
+        self.queued += waited;
+        self.away += waited;
+    }
+
+    /// Notes who is asked now.
+    pub fn turn_to(&mut self, id: LaneId) -> &Arc<Lane> {
+        let lane = self.snapshot.lane(id);
+        self.attempts += 1;
+        self.lane.insert(lane)
+    }
+
+    /// Notes what the upstream answer meant.
+    pub fn judged(&mut self, judgement: &Judgement, status: Option<u16>) {
+        let Some(lane) = &self.lane else { return };
+        lane.response(judgement.verdict);
+        if !matches!(judgement.verdict, Verdict::Ok) {
+            self.failures.push((Arc::clone(lane), judgement.verdict));
+        }
+        let now = self.clock.moment();
+        self.last = Some(Last {
+            verdict: judgement.verdict,
+            status,
+            code: judgement.code.clone(),
+            retry_after: judgement.retry_at.map(|at| at.since(now)),
+        });
+    }
+
+    /// Notes that the answer's head is on its way to the client.
+    pub fn answered(&mut self, status: u16, headers: &HeaderMap) {
+        self.status = status;
+        let took = self.clock.moment().since(self.arrived.at);
+        let metrics = self.snapshot.sheet.metrics();
+        metrics.overhead.observe(took.saturating_sub(self.away).as_secs_f64());
+        if self.queued > Duration::ZERO {
+            metrics.queue_wait.observe(self.queued.as_secs_f64());
+        }
+        let id = headers.get("x-request-id").or_else(|| headers.get("request-id"));
+        if let Some(id) = id {
+            self.request_id = Some(id.clone());
+        }
+    }
+
+    /// Notes that the first byte of an answer's body is on its way to the client.
+    pub fn first_byte(&mut self) {
+        if self.first_byte.is_none() {
+            let took = self.clock.moment().since(self.arrived.at);
+            self.first_byte = Some(took);
+            self.snapshot.sheet.metrics().time_to_first_token.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Notes that Keyweir itself refuses it.
+    pub fn refused(&mut self, refusal: &Refusal, status: u16, request_id: HeaderValue) {
+        self.refusal = refusal.reason.row().code;
+        self.request_id = Some(request_id);
+        self.snapshot.sheet.metrics().refusals.with_label_values(&[self.refusal]).inc();
+        self.answered(status, &HeaderMap::new());
+        self.close(Outcome::Refused, Ending::default());
+    }
+
+    /// The client's own id for the request, where it sent one that can be repeated.
+    pub fn client_request_id(&self) -> Option<&HeaderValue> {
+        self.request_id.as_ref()
+    }
+
+    /// Writes down how it ended. Only the first time counts.
+    pub fn close(&mut self, outcome: Outcome, ending: Ending<'_>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let duration = self.clock.moment().since(self.arrived.at);
+        self.snapshot.sheet.metrics().request_duration.observe(duration.as_secs_f64());
+        let lane = self.lane.take().unwrap_or_else(|| self.snapshot.no_lane(self.caller));
+        lane.request(outcome);
+        let cost = ending.usage.and_then(|usage| self.snapshot.cost(&lane.labels().model, &usage));
+        if let Some(usage) = &ending.usage {
+            lane.usage(usage, cost);
+        }
+        if outcome == Outcome::Ok {
+            for (lane, verdict) in &self.failures {
+                lane.absorb(*verdict);
+            }
+        }
+        self.write_record(&lane, outcome, ending, cost, duration);
+    }
+
+    fn write_record(
+        &self,
+        lane: &Lane,
+        outcome: Outcome,
+        ending: Ending<'_>,
+        cost: Option<f64>,
+        duration: Duration,
+    ) {
+        if !self.snapshot.access_log.wants(outcome, fastrand::f64) {
+            return;
+        }
+        let now = self.arrived.at + duration;
+        let Some(withheld) = self.snapshot.floodgate.admit(now) else { return };
+        let text = |value: &Option<HeaderValue>| -> Box<str> {
+            value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().into()
+        };
+        let labels = lane.labels();
+        let last = self.last.as_ref();
+        Record {
+            request_id: &text(&self.request_id),
+            trace_id: text(&self.trace).split('-').nth(1).unwrap_or_default(),
+            caller: &labels.caller,
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            provider: &labels.provider,
+            key: &labels.key,
+            model: &labels.model,
+            status: self.status,
+            refusal: self.refusal,
+            verdict: last.map(|last| last.verdict),
+            upstream_status: last.and_then(|last| last.status),
+            upstream_code: last.and_then(|last| last.code.as_deref()),
+            retry_after: last.and_then(|last| last.retry_after),
+            attempts: self.attempts,
+            queued: self.queued,
+            ttft: self.first_byte,
+            duration,
+            usage: ending.usage,
+            cost,
+            ended: ending.word,
+            outcome,
+        }
+        .write(withheld);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.close(Outcome::Cancelled, Ending { usage: None, word: "cancelled" });
+    }
+}

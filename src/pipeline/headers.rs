@@ -1,0 +1,159 @@
+//! Which headers pass, in either direction.
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What a client sends that its provider must not see: credentials in any form, what only a key
+/// declares for itself, and what is written anew for each try.
+const NOT_FORWARDED: [HeaderName; 9] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    HeaderName::from_static("x-goog-user-project"),
+    HOST,
+    EXPECT,
+];
+
+/// The prefix of headers that are ours.
+const OURS: &str = "x-keyweir-";
+
+/// Leaves of a client's headers what its provider may see.
+pub fn strip_request(headers: &mut HeaderMap) {
+    strip_hops(headers);
+    for name in &NOT_FORWARDED {
+        headers.remove(name);
+    }
+    headers.remove(CONTENT_LENGTH);
+    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+        let ours: Vec<_> =
+            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Leaves of a provider's headers what the client may see.
+pub fn strip_answer(headers: &mut HeaderMap) {
+    strip_hops(headers);
+}
+
+/// Leaves `gzip` of the encodings that a client takes, for that is what the meter can read along;
+/// `identity` where the answer's body has to be changed.
+pub fn narrow_encodings(headers: &mut HeaderMap, changed: bool) {
+    let Some(asked) = headers.get(ACCEPT_ENCODING) else { return };
+    let gzip = asked.to_str().is_ok_and(|asked| asked.contains("gzip"));
+    let narrowed = if gzip && !changed { "gzip" } else { "identity" };
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(narrowed));
+}
+
+/// The query without the `key` that Gemini's clients may put there.
+pub fn strip_query(query: &str) -> Option<String> {
+    let is_key = |pair: &&str| *pair == "key" || pair.starts_with("key=");
+    if !query.split('&').any(|pair| is_key(&pair)) {
+        return None;
+    }
+    Some(query.split('&').filter(|pair| !is_key(pair)).collect::<Vec<_>>().join("&"))
+}
+
+fn strip_hops(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter();
+        pairs.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn no_form_of_the_client_s_credential_passes() {
+        let mut map = headers(&[
+            ("authorization", "Bearer a"),
+            ("x-api-key", "b"),
+            ("api-key", "c"),
+            ("x-goog-api-key", "d"),
+            ("openai-organization", "org"),
+            ("openai-project", "proj"),
+            ("x-goog-user-project", "p"),
+            ("proxy-authorization", "Basic e"),
+            ("x-keyweir-caller", "me"),
+            ("content-type", "application/json"),
+            ("anthropic-beta", "x"),
+        ]);
+        strip_request(&mut map);
+        assert_eq!(names(&map), ["anthropic-beta", "content-type"]);
+        assert_eq!(strip_query("alt=sse&key=AIza&x=1").as_deref(), Some("alt=sse&x=1"));
+        assert_eq!(strip_query("key=AIza").as_deref(), Some(""));
+        assert_eq!(strip_query("alt=sse&monkey=1"), None);
+    }
+
+    #[test]
+    fn headers_of_one_connection_stay_on_it_and_so_do_those_it_names() {
+        let mut map = headers(&[
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("x-request-id", "r"),
+        ]);
+        strip_answer(&mut map);
+        assert_eq!(names(&map), ["x-request-id"]);
+    }
+
+    #[test]
+    fn only_encodings_that_can_be_read_along_are_asked_for() {
+        for (asked, changed, narrowed) in [
+            ("gzip, deflate, br, zstd", false, "gzip"),
+            ("gzip, deflate", true, "identity"),
+            ("br", false, "identity"),
+        ] {
+            let mut map = headers(&[("accept-encoding", asked)]);
+            narrow_encodings(&mut map, changed);
+            assert_eq!(map[ACCEPT_ENCODING], narrowed);
+        }
+        let mut none = HeaderMap::new();
+        narrow_encodings(&mut none, true);
+        assert!(none.is_empty(), "who asks for none gets none");
+    }
+}

@@ -1,0 +1,185 @@
+//! The request's body on its way in: JSON is gathered whole, up to a bound; anything else streams
+//! through and is kept, up to a bound, for another try.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::refusal::{Reason, Refusal};
+
+/// How much of a streamed body is kept for another try.
+pub const KEPT: usize = 256 * 1024;
+
+/// How long a client may pause within a body.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Gathers a body of at most `most` bytes. One that arrived in one piece is not copied.
+pub async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refusal> {
+    let hint = body.size_hint();
+    if hint.lower() > most {
+        return Err(too_large(most));
+    }
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(piece) = next_piece(&mut body).await? {
+        let total = first.len() as u64 + rest.len() as u64 + piece.len() as u64;
+        if total > most {
+            return Err(too_large(most));
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = piece;
+            continue;
+        }
+        if rest.is_empty() {
+            let expected = hint.exact().unwrap_or(total).max(total).min(most);
+            rest.reserve(usize::try_from(expected).unwrap_or_default());
+            rest.extend_from_slice(&first);
+            first = Bytes::new();
+        }
+        rest.extend_from_slice(&piece);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    loop {
+        let frame = match tokio::time::timeout(PAUSE, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => return Err(unreadable("the body ended before it was complete")),
+            Err(_) => return Err(unreadable("the body stopped arriving for 30 s")),
+        };
+        if let Ok(piece) = frame.into_data()
+            && !piece.is_empty()
+        {
+            return Ok(Some(piece));
+        }
+    }
+}
+
+fn too_large(most: u64) -> Refusal {
+    let message = format!(
+        "the body is larger than {most} bytes, the bound of `server.maxBody` or of the caller's rule"
+    );
+    Refusal::new(Reason::BodyTooLarge, message)
+}
+
+fn unreadable(what: &str) -> Refusal {
+    Refusal::new(Reason::InvalidRequest, what)
+}
+
+/// A body that streams through: each try replays what is kept and goes on with what still comes.
+#[derive(Clone)]
+pub struct Replay(Arc<Mutex<Kept>>);
+
+struct Kept {
+    pieces: VecDeque<Bytes>,
+    size: usize,
+    /// Once more has flowed than is kept, the body cannot be sent again.
+    spilled: bool,
+    source: Option<Incoming>,
+}
+
+impl Replay {
+    /// Takes the client's body.
+    pub fn new(source: Incoming) -> Self {
+        let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source) };
+        Self(Arc::new(Mutex::new(kept)))
+    }
+
+    /// Whether it can still be sent from its beginning.
+    pub fn whole(&self) -> bool {
+        !self.lock().spilled
+    }
+
+    /// Whether it may turn out too large to be sent a second time.
+    pub fn may_spill(&self) -> bool {
+        let kept = self.lock();
+        let coming = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().upper());
+        kept.spilled || coming.is_none_or(|more| kept.size as u64 + more > KEPT as u64)
+    }
+
+    /// The body for one try. Only the newest reader may be polled.
+    pub fn reader(&self) -> ReplayBody {
+        let length = {
+            let kept = self.lock();
+            let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
+            more.map(|more| more + kept.size as u64)
+        };
+        ReplayBody { replay: self.clone(), next: 0, length }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.lock();
+        f.debug_struct("Replay").field("kept", &kept.size).field("spilled", &kept.spilled).finish()
+    }
+}
+
+/// One try's view of a [`Replay`].
+#[derive(Debug)]
+pub struct ReplayBody {
+    replay: Replay,
+    next: usize,
+    length: Option<u64>,
+}
+
+impl Body for ReplayBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let replay = self.replay.clone();
+        let mut kept = replay.lock();
+        if let Some(piece) = kept.pieces.get(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        let Some(source) = kept.source.as_mut() else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(source).poll_frame(cx));
+        match &frame {
+            None => kept.source = None,
+            Some(Ok(frame)) => {
+                if let Some(piece) = frame.data_ref() {
+                    kept.keep(piece);
+                    self.next = kept.pieces.len();
+                }
+            }
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, piece: &Bytes) {
+        self.size += piece.len();
+        if self.size > KEPT {
+            self.spilled = true;
+            self.pieces.clear();
+        }
+        if !self.spilled {
+            self.pieces.push_back(piece.clone());
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The provider's answer on its way to the client: it passes as it comes while the meter reads
+//! along, and what it cost is settled however it ends.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use smallvec::SmallVec;
+
+use super::desk::Spending;
+use super::exchange::{Ending, Exchange};
+use crate::formats::{Ended, Meter};
+use crate::telemetry::Outcome;
+use crate::upstream;
+
+/// Pieces that are ready together leave together, up to this size: a frame of its own for each
+/// costs three times as much.
+const TOGETHER: usize = 64 * 1024;
+
+/// A provider's answer on its way to the client.
+///
+/// Dropped before its end (the client left), the upstream call ends with it and what flowed is
+/// charged.
+#[derive(Debug)]
+pub struct Relay {
+    source: Source,
+    head: Option<Bytes>,
+    ready: SmallVec<[Bytes; 2]>,
+    tail: Tail,
+    length: SizeHint,
+    meter: Meter,
+    exchange: Exchange,
+    spending: Option<Spending>,
+    outcome: Outcome,
+}
+
+/// Where pieces come from.
+#[derive(Debug)]
+enum Source {
+    Open(upstream::Body),
+    Ended,
+}
+
+/// What is still to come after the last piece.
+#[derive(Debug)]
+enum Tail {
+    None,
+    Trailers(http::HeaderMap),
+    Broken,
+}
+
+/// The provider's answer broke off, and so does ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Broken;
+
+/// What a relay is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What was read of the body already, to be judged.
+    pub head: Bytes,
+    /// The rest of it.
+    pub body: upstream::Body,
+    /// Whether the body leaves as long as it came.
+    pub unchanged: bool,
+    /// Reads along.
+    pub meter: Meter,
+    /// The request.
+    pub exchange: Exchange,
+    /// What it holds of the limits; `None` for an answer that is not charged.
+    pub spending: Option<Spending>,
+    /// How the request ends for the application if the answer passes whole.
+    pub outcome: Outcome,
+}
+
+impl Relay {
+    /// A relay of that answer.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { head, body, unchanged, meter, exchange, spending, outcome } = parts;
+        let rest = body.size_hint();
+        let length = match rest.exact() {
+            Some(rest) if unchanged => SizeHint::with_exact(rest + head.len() as u64),
+            _ => SizeHint::default(),
+        };
+        Self {
+            source: Source::Open(body),
+            head: (!head.is_empty()).then_some(head),
+            ready: SmallVec::new(),
+            tail: Tail::None,
+            length,
+            meter,
+            exchange,
+            spending,
+            outcome,
+        }
+    }
+
+    /// Takes pieces from the source until it has no more just now.
+    fn fill(&mut self, cx: &mut Context<'_>) {
+        if let Some(head) = self.head.take() {
+            self.take(head);
+        }
+        while let Source::Open(body) = &mut self.source {
+            if self.ready.iter().map(Bytes::len).sum::<usize>() >= TOGETHER {
+                return;
+            }
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(frame))) => {
+                    let last = body.is_end_stream();
+                    match frame.into_data() {
+                        Ok(piece) => self.take(piece),
+                        Err(frame) => {
+                            if let Ok(trailers) = frame.into_trailers() {
+                                self.tail = Tail::Trailers(trailers);
+                            }
+                        }
+                    }
+                    if last {
+                        self.end();
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => self.cut(&error),
+                Poll::Ready(None) => self.end(),
+            }
+        }
+    }
+
+    fn take(&mut self, piece: Bytes) {
+        let first = self.ready.is_empty();
+        for piece in self.meter.read(piece) {
+            if !piece.is_empty() {
+                self.ready.push(piece);
+            }
+        }
+        if first && !self.ready.is_empty() {
+            self.exchange.first_byte();
+        }
+    }
+
+    /// The provider's answer is whole. It is settled before its last piece leaves, so that whatever
+    /// the client asks next already finds it settled.
+    fn end(&mut self) {
+        self.source = Source::Ended;
+        let reading = self.meter.finish();
+        self.ready.extend(reading.rest);
+        let word = match reading.ended {
+            Ended::Complete => "complete",
+            Ended::Cut => "cut",
+            Ended::Error { .. } => "error",
+        };
+        if let Some(spending) = self.spending.take() {
+            spending.settle(&reading, &self.exchange);
+        }
+        self.exchange.close(self.outcome, Ending { usage: reading.usage, word });
+    }
+
+    /// The provider's answer broke off: the client's must look broken too, and never finished.
+    fn cut(&mut self, error: &upstream::BodyError) {
+        self.source = Source::Ended;
+        tracing::debug!(%error, "An answer broke off");
+        let farewell = self.meter.error_event("the provider's answer broke off");
+        let reading = self.meter.finish();
+        self.ready.extend(reading.rest);
+        self.ready.extend(farewell);
+        self.tail = Tail::Broken;
+        if let Some(spending) = self.spending.take() {
+            spending.settle(&reading, &self.exchange);
+        }
+        let ending = Ending { usage: reading.usage, word: "cut" };
+        self.exchange.close(Outcome::UpstreamError, ending);
+    }
+
+    /// Everything that is ready, in one piece.
+    fn together(&mut self) -> Option<Bytes> {
+        let mut ready = mem::take(&mut self.ready);
+        if ready.len() < 2 {
+            return ready.pop();
+        }
+        let mut joined = BytesMut::with_capacity(ready.iter().map(Bytes::len).sum());
+        for piece in ready {
+            joined.extend_from_slice(&piece);
+        }
+        Some(joined.freeze())
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.fill(cx);
+        if let Some(piece) = self.together() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if matches!(self.source, Source::Open(_)) {
+            return Poll::Pending;
+        }
+        Poll::Ready(match mem::replace(&mut self.tail, Tail::None) {
+            Tail::None => None,
+            Tail::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            Tail::Broken => Some(Err(Broken)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!((&self.source, &self.tail), (Source::Ended, Tail::None)) && self.ready.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.clone()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if let Some(spending) = self.spending.take() {
+            let reading = self.meter.finish();
+            spending.settle(&reading, &self.exchange);
+            let ending = Ending { usage: reading.usage, word: "cancelled" };
+            self.exchange.close(Outcome::Cancelled, ending);
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the provider's answer broke off")
+    }
+}
+
+impl std::error::Error for Broken {}

@@ -1,0 +1,148 @@
+//! What a request is lent: one configuration with its keys, ready to use, that never changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use super::desk::Desk;
+use crate::callers::Callers;
+use crate::formats::models::{self, Price};
+use crate::formats::{Dialect, Usage, Wire};
+use crate::routes::Routes;
+use crate::telemetry::record::Floodgate;
+use crate::telemetry::sheet::Labels;
+use crate::telemetry::{AccessLog, Lane, LaneId, Sheet};
+use crate::upstream::Destination;
+
+/// One configuration with its keys, ready to use.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// How many were in force before it.
+    pub generation: u64,
+    /// The providers, in the order configured.
+    pub providers: Vec<Provider>,
+    /// What model names lead to.
+    pub routes: Routes,
+    /// Who may ask for what.
+    pub callers: Callers,
+    /// The largest JSON body that is read, in bytes.
+    pub max_body: u64,
+    /// Whether answers carry `x-keyweir-*` headers.
+    pub response_headers: bool,
+    /// Which requests leave an access record.
+    pub access_log: AccessLog,
+    /// Keeps the access log from becoming a flood.
+    pub floodgate: Arc<Floodgate>,
+    /// The names of models that metrics may carry, and their prices.
+    pub models: ModelNames,
+    /// Handles of metrics.
+    pub sheet: Sheet,
+}
+
+/// One upstream API, ready to be asked.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its name as a header's value.
+    pub name_header: HeaderValue,
+    /// What it speaks.
+    pub wire: Wire,
+    /// Whose habits it follows.
+    pub dialect: Dialect,
+    /// The path of its base URL, without a trailing slash.
+    pub base_path: Box<str>,
+    /// The path below it that stands for the unified door's `/v1`.
+    pub door_prefix: Box<str>,
+    /// Headers that every request to it carries unless the caller set them.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Where it is.
+    pub destination: Arc<Destination>,
+    /// Its keys, limits and waiters, which outlive the snapshot.
+    pub desk: Arc<Desk>,
+    /// Azure: the `api-version` of classic deployment paths.
+    pub api_version: Option<Box<str>>,
+    /// Azure: model name to deployment name.
+    pub deployments: HashMap<Box<str>, Arc<str>>,
+}
+
+/// The names of models that metrics may carry.
+#[derive(Debug)]
+pub struct ModelNames {
+    slots: HashMap<Arc<str>, (u16, Option<Price>)>,
+    names: Vec<Arc<str>>,
+}
+
+/// The label of a model that nobody named beforehand.
+const OTHER: &str = "other";
+
+impl ModelNames {
+    /// The names that the configuration knows, and configured prices over the shipped ones.
+    pub fn new<'n>(
+        configured: impl IntoIterator<Item = &'n str>,
+        price: impl Fn(&str) -> Option<Price>,
+    ) -> Self {
+        let mut names = Self { slots: HashMap::new(), names: vec![OTHER.into()] };
+        let shipped = models::MODELS.iter().map(|model| model.name);
+        for name in configured.into_iter().chain(shipped) {
+            if names.slots.contains_key(name) {
+                continue;
+            }
+            let Ok(slot) = u16::try_from(names.names.len()) else { break };
+            let known = price(name).or_else(|| models::find(name).map(|model| model.price));
+            let name: Arc<str> = name.into();
+            names.slots.insert(Arc::clone(&name), (slot, known));
+            names.names.push(name);
+        }
+        names
+    }
+
+    /// The slot of a name; that of `other` for one that nobody named beforehand.
+    pub fn slot(&self, name: &str) -> u16 {
+        let known = self.slots.get(name).or_else(|| self.slots.get(models::find(name)?.name));
+        known.map_or(0, |(slot, _)| *slot)
+    }
+
+    fn name(&self, slot: u16) -> Arc<str> {
+        self.names.get(usize::from(slot)).map_or_else(|| OTHER.into(), Arc::clone)
+    }
+
+    fn price(&self, name: &str) -> Option<Price> {
+        self.slots.get(name).and_then(|(_, price)| *price)
+    }
+}
+
+impl Snapshot {
+    /// The counters of that combination.
+    pub fn lane(&self, id: LaneId, key: &Arc<str>) -> Arc<Lane> {
+        self.sheet.lane(id, || Labels {
+            provider: self
+                .providers
+                .get(usize::from(id.provider))
+                .map_or_else(|| NOBODY.into(), |provider| Arc::clone(&provider.name)),
+            key: Arc::clone(key),
+            model: self.models.name(id.model),
+            caller: self.caller_name(usize::from(id.caller)),
+        })
+    }
+
+    /// The counters of requests that were refused before a provider was chosen.
+    pub fn no_lane(&self, caller: usize) -> Arc<Lane> {
+        let caller_slot = u16::try_from(caller).unwrap_or_default();
+        let id = LaneId { provider: u16::MAX, key: u16::MAX, model: 0, caller: caller_slot };
+        self.lane(id, &NOBODY.into())
+    }
+
+    /// What that usage cost in US dollars, where the model's price is known.
+    pub fn cost(&self, model: &str, usage: &Usage) -> Option<f64> {
+        self.models.price(model).map(|price| price.of(usage))
+    }
+
+    fn caller_name(&self, place: usize) -> Arc<str> {
+        self.callers.all().nth(place).map_or_else(|| NOBODY.into(), |rule| Arc::from(&*rule.name))
+    }
+}
+
+/// The label where there is no provider or key.
+const NOBODY: &str = "none";
