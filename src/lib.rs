@@ -6,6 +6,7 @@
 
 pub mod clock;
 
+pub mod lifecycle;
 pub mod formats;
 pub mod keys;
 pub mod config;
