@@ -10,3 +10,4 @@ pub mod lifecycle;
 pub mod formats;
 pub mod keys;
 pub mod config;
+pub mod sources;
