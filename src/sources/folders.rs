@@ -151,3 +151,46 @@ impl Interest {
             || path.file_name().is_some_and(|name| self.names.iter().any(|it| it == name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn reading_and_a_busy_neighbour_do_not_ring() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("my.yaml");
+        fs::write(&config, "one").unwrap();
+        let places = Places { configs: vec![config.clone()], ..Places::default() };
+        let (rung, heard) = mpsc::channel();
+        let mut folders = Folders::new(&places, move || {
+            let rung = rung.clone();
+            Box::new(move || rung.send(()).unwrap())
+        });
+        assert_eq!(folders.cover(&places), Coverage::Full);
+        for _ in 0..20 {
+            drop(places.read());
+            fs::write(folder.path().join("neighbour.log"), "noise").unwrap();
+        }
+        // Events come in their order, so whatever the noise rings, it rings before this.
+        fs::remove_file(&config).unwrap();
+        heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        let further = heard.recv_timeout(Duration::from_millis(200));
+        assert!(further.is_err(), "one ring for one change");
+    }
+
+    #[test]
+    fn folders_that_are_missing_are_covered_in_part_and_once_they_are_there_in_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("secrets");
+        let places = Places { secrets: Some(root.clone()), ..Places::default() };
+        let mut folders = Folders::new(&places, || Box::new(|| ()));
+        assert_eq!(folders.cover(&places), Coverage::Partial);
+        fs::create_dir(&root).unwrap();
+        assert_eq!(folders.cover(&places), Coverage::Full);
+    }
+}
