@@ -6,9 +6,11 @@
 
 pub mod clock;
 
+pub mod lifecycle;
 pub mod callers;
 pub mod formats;
 pub mod keys;
 pub mod routes;
 pub mod telemetry;
 pub mod config;
+pub mod sources;
