@@ -4,8 +4,15 @@
 //! Pure: bytes and times in, values out.
 
 pub mod models;
+pub mod delay;
+pub mod error_body;
+pub mod judge;
+pub mod levels;
 pub mod verdict;
 pub mod wire;
 
+pub use error_body::{Refused, error_body, error_event};
+pub use judge::{Evidence, judge, judge_event};
+pub use levels::{Samples, levels};
 pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
 pub use wire::{Auth, Dialect, Wire};

@@ -5,6 +5,7 @@
 //! share is atomics and wake-ups, never a lock that is held across an await.
 
 mod census;
+pub mod clock;
 pub mod connections;
 pub mod drain;
 pub mod health;
@@ -14,6 +15,7 @@ pub mod termination;
 
 use std::time::Duration;
 
+pub use clock::Clock;
 pub use connections::{Connections, OpenConnection};
 pub use drain::{Drain, DrainMode, Drained};
 pub use health::{Liveness, Pulse, Readiness, Unready};
