@@ -63,7 +63,7 @@ pub struct Rounds {
 
 /// Opens a listener. With `SO_REUSEPORT` several workers may listen on one address, and the kernel
 /// spreads the connections.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // `[::]` stands for IPv4 too.
@@ -74,7 +74,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Fails if somebody else already listens on `address`, which `SO_REUSEPORT` would let pass.
