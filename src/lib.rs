@@ -9,5 +9,6 @@ pub mod clock;
 pub mod lifecycle;
 pub mod formats;
 pub mod keys;
+pub mod admin;
 pub mod config;
 pub mod sources;
