@@ -12,5 +12,6 @@ pub mod formats;
 pub mod keys;
 pub mod routes;
 pub mod telemetry;
+pub mod admin;
 pub mod config;
 pub mod sources;

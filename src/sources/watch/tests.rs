@@ -175,3 +175,13 @@ async fn an_endless_stir_is_read_after_the_patience() {
     }
     assert_eq!(start.elapsed(), Duration::from_millis(150));
 }
+
+#[tokio::test]
+async fn a_watch_may_be_waited_for_in_a_task() {
+    let (folder, _config, _secret) = mounted();
+    let mut watch = Watch::start(places(folder.path()), by_events());
+    let prompter = watch.prompter();
+    let task = crate::lifecycle::Tasks::default().spawn(async move { watch.changed().await });
+    prompter.prompt();
+    assert_eq!(key(&task.await.unwrap()), Some("sk-1"));
+}
