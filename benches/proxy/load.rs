@@ -13,8 +13,8 @@ use crate::clock::now;
 use crate::parse::{self, Body, Chunked};
 use crate::wire::{self, Traffic};
 
-/// Events of a whole stream, and of a bulk stream.
-pub(crate) const PACED_EVENTS: u32 = 200;
+/// Events of a whole stream.
+const PACED_EVENTS: u32 = 200;
 const HELD_EVENTS: u32 = 100_000;
 const BULK_EVENTS: u32 = 2_000;
 
@@ -86,6 +86,14 @@ impl Connection {
         let stream = TcpStream::connect(addr).await.expect("connect");
         stream.set_nodelay(true).expect("set TCP_NODELAY");
         Self { stream, request: Traffic::Chat.request(64), buffer: Vec::with_capacity(64 * 1024) }
+    }
+
+    /// Opens it to the upstream itself, with a key of its own.
+    pub(crate) async fn direct(upstream: SocketAddr) -> Self {
+        let mut connection = Self::open(upstream).await;
+        let request = String::from_utf8_lossy(&connection.request);
+        connection.request = request.replace(wire::PLACEHOLDER, wire::KEY).into_bytes();
+        connection
     }
 
     /// Sends a chat request and reads its answer.

@@ -78,8 +78,11 @@ pub(crate) async fn latency(bench: &Bench) -> Row {
     let nginx = Kind::Nginx.start(bench.upstream).await;
     let keyweir = bench.keyweir.start(bench.upstream).await;
     let mut connections = Vec::new();
-    for addr in [bench.upstream, nginx.data, keyweir.data] {
-        let mut connection = Connection::open(addr).await;
+    for mut connection in [
+        Connection::direct(bench.upstream).await,
+        Connection::open(nginx.data).await,
+        Connection::open(keyweir.data).await,
+    ] {
         connection.timed_chats(2 * BLOCK).await;
         connections.push((connection, Vec::new()));
     }

@@ -68,7 +68,8 @@ async fn converse(stream: Arc<TcpStream>, answers: Rc<Answers>) {
     let mut buffer = Vec::with_capacity(PIECE);
     while let Some(length) = read_request(&stream, &mut buffer).await {
         let request = &buffer[..length];
-        assert!(memmem::find(request, wire::KEY.as_bytes()).is_some(), "No key: {request:?}");
+        let keyed = memmem::find(request, wire::KEY.as_bytes()).is_some();
+        assert!(keyed, "No key: {}", String::from_utf8_lossy(request));
         let sent = answer(&stream, request, &answers).await;
         buffer.drain(..length);
         if sent.is_none() {

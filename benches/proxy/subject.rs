@@ -144,10 +144,11 @@ fn nginx(dir: &Path, upstream: SocketAddr, data: SocketAddr) -> Command {
            }}\n\
            server {{\n\
              listen {data} backlog=4096; client_max_body_size 32m; client_body_buffer_size 64k;\n\
-             location = /ready {{ return 200; }}\n\
+             location = /ready {{ return 200; }} location = /metrics {{ return 200; }}\n\
              location / {{\n\
                proxy_pass http://provider; proxy_http_version 1.1; proxy_buffering off;\n\
-               proxy_buffer_size 16k; proxy_read_timeout 10m;\n\
+               proxy_buffer_size 16k; proxy_buffers 4 16k; proxy_busy_buffers_size 32k;\n\
+               proxy_read_timeout 10m;\n\
                proxy_set_header Connection \"\"; proxy_set_header Host provider;\n\
                proxy_set_header Authorization \"Bearer {}nginx\";\n\
              }}\n\

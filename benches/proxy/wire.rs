@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 pub(crate) const KEY: &str = "sk-bench-";
 
 /// What the application's SDK sends in place of a key.
-const PLACEHOLDER: &str = "placeholder";
+pub(crate) const PLACEHOLDER: &str = "placeholder";
 
 /// A kind of traffic. The upstream recognises it by the request's `user`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
