@@ -1,0 +1,4 @@
+//! The real binary over loopback: one test program, so that the tests link once.
+
+#[path = "../support/mod.rs"]
+pub mod support;
