@@ -12,7 +12,8 @@ use smallvec::SmallVec;
 
 use super::desk::Spending;
 use super::exchange::{Ending, Exchange};
-use crate::formats::{Ended, Meter};
+use crate::formats::meter::Outcome as Ended;
+use crate::formats::Meter;
 use crate::telemetry::Outcome;
 use crate::upstream;
 
@@ -40,7 +41,7 @@ pub struct Relay {
 /// Where pieces come from.
 #[derive(Debug)]
 enum Source {
-    Open(upstream::Body),
+    Open(upstream::ResponseBody),
     Ended,
 }
 
@@ -62,15 +63,15 @@ pub struct Parts {
     /// What was read of the body already, to be judged.
     pub head: Bytes,
     /// The rest of it.
-    pub body: upstream::Body,
+    pub body: upstream::ResponseBody,
     /// Whether the body leaves as long as it came.
     pub unchanged: bool,
     /// Reads along.
     pub meter: Meter,
     /// The request.
     pub exchange: Exchange,
-    /// What it holds of the limits; `None` for an answer that is not charged.
-    pub spending: Option<Spending>,
+    /// What it holds of the limits.
+    pub spending: Spending,
     /// How the request ends for the application if the answer passes whole.
     pub outcome: Outcome,
 }
@@ -92,7 +93,7 @@ impl Relay {
             length,
             meter,
             exchange,
-            spending,
+            spending: Some(spending),
             outcome,
         }
     }
@@ -144,33 +145,34 @@ impl Relay {
     /// the client asks next already finds it settled.
     fn end(&mut self) {
         self.source = Source::Ended;
-        let reading = self.meter.finish();
-        self.ready.extend(reading.rest);
-        let word = match reading.ended {
-            Ended::Complete => "complete",
-            Ended::Cut => "cut",
-            Ended::Error { .. } => "error",
-        };
-        if let Some(spending) = self.spending.take() {
-            spending.settle(&reading, &self.exchange);
+        let held = self.meter.end();
+        if !held.is_empty() {
+            self.ready.push(held);
         }
-        self.exchange.close(self.outcome, Ending { usage: reading.usage, word });
+        self.close(self.outcome, None);
     }
 
     /// The provider's answer broke off: the client's must look broken too, and never finished.
     fn cut(&mut self, error: &upstream::BodyError) {
         self.source = Source::Ended;
         tracing::debug!(%error, "An answer broke off");
-        let farewell = self.meter.error_event("the provider's answer broke off");
-        let reading = self.meter.finish();
-        self.ready.extend(reading.rest);
-        self.ready.extend(farewell);
+        self.ready.extend(self.meter.cut("the provider's answer broke off"));
         self.tail = Tail::Broken;
-        if let Some(spending) = self.spending.take() {
-            spending.settle(&reading, &self.exchange);
-        }
-        let ending = Ending { usage: reading.usage, word: "cut" };
-        self.exchange.close(Outcome::UpstreamError, ending);
+        self.close(Outcome::UpstreamError, Some("cut"));
+    }
+
+    /// Settles what it cost and writes down how it ended. Only the first time counts.
+    fn close(&mut self, outcome: Outcome, word: Option<&'static str>) {
+        let Some(spending) = self.spending.take() else { return };
+        let reading = self.meter.reading();
+        let word = word.unwrap_or(match reading.outcome {
+            Ended::Complete => "complete",
+            Ended::Cut => "cut",
+            Ended::Error { .. } => "error",
+        });
+        let usage = reading.usage;
+        spending.settle(&reading, &mut self.exchange);
+        self.exchange.close(outcome, Ending { usage, word });
     }
 
     /// Everything that is ready, in one piece.
@@ -220,12 +222,7 @@ impl Body for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Some(spending) = self.spending.take() {
-            let reading = self.meter.finish();
-            spending.settle(&reading, &self.exchange);
-            let ending = Ending { usage: reading.usage, word: "cancelled" };
-            self.exchange.close(Outcome::Cancelled, ending);
-        }
+        self.close(Outcome::Cancelled, Some("cancelled"));
     }
 }
 
