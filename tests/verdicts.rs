@@ -118,7 +118,7 @@ impl Transcript {
         let mut lines = head.lines().peekable();
         let mut heading = BTreeMap::new();
         while let Some(line) = lines.next_if(|line| line.starts_with("# ")) {
-            if let Some((key, value)) = line["# ".len()..].split_once(": ") {
+            if let Some((key, value)) = line.trim_start_matches("# ").split_once(": ") {
                 heading.insert(key.to_owned(), value.to_owned());
             }
         }
