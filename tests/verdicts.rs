@@ -1,6 +1,10 @@
 //! Golden transcripts: each file under `golden/verdicts/<dialect>/` is an upstream answer as it came,
 //! under a heading that says what it means. A line of the heading that is not there means the default:
 //! scope `model`, no dimension, no moment of return, not oversized, no code, a model `gpt-x` asked for.
+//!
+//! None is a recording: statuses, shapes and codes are those of the source that the heading names,
+//! values and much of the wording are made up. "Not verified" marks what no document of the provider
+//! and no single report was at hand for.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken transcript is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
