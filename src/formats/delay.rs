@@ -25,7 +25,7 @@ const LEADS: [&str; 4] = ["try again in ", "retry in ", "retry after ", "wait "]
 /// Reads a header's value, whatever its form: seconds (`2`, `1.5`), a Go duration (`6m0s`, `20ms`),
 /// an RFC 3339 time, a Unix time in seconds or milliseconds, or an HTTP date.
 pub fn header(text: &str, wall: Timestamp) -> Option<Duration> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     let delay = match decimal(text) {
         Some((amount, "")) => number(amount, wall),
         Some((_, rest)) if rest.starts_with('-') => Some(ahead(text.parse().ok()?, wall)),
@@ -37,7 +37,7 @@ pub fn header(text: &str, wall: Timestamp) -> Option<Duration> {
 
 /// Reads milliseconds, whole or decimal: `retry-after-ms`.
 pub fn millis(text: &str) -> Option<Duration> {
-    match decimal(text.trim())? {
+    match decimal(text.trim_ascii())? {
         (amount, "") => Some(amount / 1000).filter(|delay| *delay <= LONGEST),
         _ => None,
     }
@@ -45,7 +45,7 @@ pub fn millis(text: &str) -> Option<Duration> {
 
 /// Reads a Go duration (`1h2m3.5s`), or Protobuf's, which is one of seconds only (`34.07s`).
 pub fn go_duration(text: &str) -> Option<Duration> {
-    match span(text.trim())? {
+    match span(text.trim_ascii())? {
         (delay, "") => Some(delay).filter(|delay| *delay <= LONGEST),
         _ => None,
     }
@@ -135,8 +135,8 @@ fn span(mut text: &str) -> Option<(Duration, &str)> {
 
 /// One `<number><unit>`.
 fn measure(text: &str) -> Option<(Duration, &str)> {
-    let (amount, rest) = decimal(text.trim_start())?;
-    let rest = rest.trim_start();
+    let (amount, rest) = decimal(text.trim_ascii_start())?;
+    let rest = rest.trim_ascii_start();
     let end = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at_checked(end)?;
     let length = match unit {
@@ -166,8 +166,8 @@ fn decimal(text: &str) -> Option<(Duration, &str)> {
 }
 
 /// The digits at the front, at least one, and what follows them.
-fn digits(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+pub(super) fn digits(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     text.split_at_checked(end).filter(|(digits, _)| !digits.is_empty())
 }
 

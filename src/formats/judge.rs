@@ -2,7 +2,7 @@
 //! verdict.
 //!
 //! A provider's own words are asked first, in a file of its own; where it says nothing known, HTTP
-//! itself decides ([`generic`]). Codes are trusted wherever they stand. Wording is trusted only
+//! itself decides (`generic`). Codes are trusted wherever they stand. Wording is trusted only
 //! where no code exists, and where it would put a key away only at the very beginning of a message:
 //! further in, a message may quote the prompt, and no prompt may bench a key.
 

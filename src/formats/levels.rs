@@ -160,20 +160,26 @@ fn part_first(text: &str) -> Option<(Part, &str)> {
 
 /// `requests`, `tokens`, `req-minute`, `tokens-prompt`, `requests-day`, `project-tokens`, `day`...
 fn subject_named(dialect: Dialect, text: &str) -> Option<Subject> {
-    let (what, window) = match text.rsplit_once('-').unwrap_or(("", text)) {
-        (what, unit) if window_named(unit).is_some() => (what, window_named(unit)),
-        _ => (text, None),
+    let (dimension, owner, window) = if let Some((dimension, owner)) = counted(text) {
+        (dimension, owner, habit(dialect, dimension))
+    } else {
+        let (what, unit) = text.rsplit_once('-').unwrap_or(("", text));
+        let (dimension, owner) = counted(what)?;
+        (dimension, owner, Some(window_named(unit)?))
     };
-    let (dimension, owner) = match what {
-        "" | "requests" | "req" => (Dimension::Requests, Owner::Usual),
-        "project-requests" => (Dimension::Requests, Owner::Project),
-        "tokens" => (Dimension::Tokens, Owner::Usual),
-        "project-tokens" => (Dimension::Tokens, Owner::Project),
-        "input-tokens" | "tokens-prompt" => (Dimension::InputTokens, Owner::Usual),
-        "output-tokens" | "tokens-generated" => (Dimension::OutputTokens, Owner::Usual),
-        _ => return None,
-    };
-    Some(Subject { dimension, window: window.or_else(|| habit(dialect, dimension)), owner })
+    Some(Subject { dimension, window, owner })
+}
+
+fn counted(what: &str) -> Option<(Dimension, Owner)> {
+    match what {
+        "" | "requests" | "req" => Some((Dimension::Requests, Owner::Usual)),
+        "project-requests" => Some((Dimension::Requests, Owner::Project)),
+        "tokens" => Some((Dimension::Tokens, Owner::Usual)),
+        "project-tokens" => Some((Dimension::Tokens, Owner::Project)),
+        "input-tokens" | "tokens-prompt" => Some((Dimension::InputTokens, Owner::Usual)),
+        "output-tokens" | "tokens-generated" => Some((Dimension::OutputTokens, Owner::Usual)),
+        _ => None,
+    }
 }
 
 fn window_named(unit: &str) -> Option<Duration> {
@@ -227,16 +233,14 @@ fn refill_window(sample: &Sample) -> Option<Duration> {
 
 /// The whole number that `text` begins with, if it ends there or goes on as a decimal or a list.
 fn amount(text: &str) -> Option<u64> {
-    let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at_checked(end)?;
+    let (digits, rest) = delay::digits(text.trim_ascii_start())?;
     let ends = rest.is_empty() || rest.starts_with(['.', ',', ';', ' ']);
     if ends { digits.parse().ok() } else { None }
 }
 
 /// The window in `100, 100;w=60`, as the earlier IETF drafts write a limit.
 fn window_in(text: &str) -> Option<Duration> {
-    let (_, window) = text.split_once(";w=")?;
+    let (_, window) = text.split_once(';')?.1.split_once("w=")?;
     amount(window).filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 

@@ -133,9 +133,9 @@ fn by_length(case: &Case<'_>) -> Option<Ruling> {
 
 /// "limit: 0", and not "limit: 0.5" or "limit: 05": the model is not granted to this project.
 fn is_not_granted(case: &Case<'_>) -> bool {
-    let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    let is_zero = |rest: &str| !goes_on(rest) || rest.starts_with(". ");
-    case.problem.message().split("limit: 0").skip(1).any(is_zero)
+    let goes_on =
+        |rest: &str| rest.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit());
+    case.problem.message().split("limit: 0").skip(1).any(|rest| !goes_on(rest))
 }
 
 fn names_quota(case: &Case<'_>, words: &[&str]) -> bool {

@@ -39,13 +39,16 @@ pub(super) fn told(case: &Case<'_>) -> Option<Duration> {
 /// no words at all the resets of the exhausted dimensions are all there is.
 pub(super) fn limit(case: &Case<'_>) -> Hold {
     let samples = levels(case.dialect, case.headers, case.now);
-    let mut empty = samples.iter().filter(|sample| sample.remaining == Some(0));
+    let is_empty = |sample: &&Sample| sample.remaining == Some(0);
+    let mut empty = samples.iter().filter(is_empty);
     let first = empty.next();
     let only = first.filter(|_| empty.next().is_none()).map(|sample| sample.dimension);
     let refused = case.problem.dimension().or_else(|| super::gemini::dimension(case)).or(only);
 
-    let is_exhausted = |s: &&Sample| s.remaining == Some(0) || Some(s.dimension) == refused;
-    let exhausted = samples.iter().filter(is_exhausted);
+    // What refused may have a little left, less than was asked for; unless a limit of it is empty.
+    let is_refused = |sample: &&Sample| Some(sample.dimension) == refused;
+    let has_empty = samples.iter().filter(is_refused).any(|sample| is_empty(&sample));
+    let exhausted = samples.iter().filter(|s| is_empty(s) || is_refused(s) && !has_empty);
     let told = told(case);
     let latest = match told {
         Some(_) if case.dialect == Dialect::Anthropic => None,

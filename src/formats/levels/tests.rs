@@ -231,6 +231,16 @@ fn the_drafts_of_the_ietf_are_read_in_all_their_forms() {
 }
 
 #[test]
+fn the_usual_answers_are_read_without_an_allocation() {
+    let anthropic = ["requests", "tokens", "input-tokens", "output-tokens"].map(|subject| {
+        let name = format!("anthropic-ratelimit-{subject}-remaining");
+        (HeaderName::try_from(name).unwrap(), HeaderValue::from_static("1"))
+    });
+    assert!(!levels(Dialect::OpenAi, &headers(&OPENAI), now()).spilled());
+    assert!(!levels(Dialect::Anthropic, &anthropic.into_iter().collect(), now()).spilled());
+}
+
+#[test]
 fn garbage_makes_no_sample() {
     for value in ["", "many", "-1", "99999999999999999999999", "1e6", "\u{7f}", "１", "5x"] {
         let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) else { continue };
