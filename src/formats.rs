@@ -3,8 +3,10 @@
 //!
 //! Pure: bytes and times in, values out.
 
+pub mod known;
 pub mod verdict;
 pub mod wire;
 
+pub use known::Known;
 pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
 pub use wire::{Auth, Dialect, Wire};
