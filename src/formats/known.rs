@@ -28,6 +28,8 @@ pub struct Known {
     /// Further wire formats it speaks natively with the same credential, each with its own path for
     /// the unified door's `/v1`.
     pub also: &'static [(Wire, &'static str)],
+    /// Hosts beside the base URL's at which it, or a host below them, is met too.
+    pub hosts: &'static [&'static str],
     /// The environment variables, and the entries of `keyweir-keys`, that hold its keys.
     pub variables: &'static [&'static str],
 }
@@ -41,6 +43,22 @@ pub fn all() -> &'static [Known] {
 /// The provider of that name.
 pub fn named(name: &str) -> Option<&'static Known> {
     TABLE.iter().find(|known| known.name == name)
+}
+
+/// The provider that answers at that host, whatever a configuration calls it.
+pub fn at_host(host: &str) -> Option<&'static Known> {
+    let below = |domain: &str| {
+        host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    TABLE.iter().find(|known| {
+        let base = known.base_url.and_then(|base| base.strip_prefix("https://"));
+        base == Some(host) || known.hosts.iter().any(|domain| below(domain))
+    })
+}
+
+/// The provider whose API the others copy that speak this wire format.
+pub fn original(wire: Wire) -> Option<&'static Known> {
+    named(wire.as_str())
 }
 
 /// The provider whose keys are kept under that variable.
@@ -70,6 +88,7 @@ const fn compatible(
         headers: &[],
         door_prefix,
         also: &[],
+        hosts: &[],
         variables,
     }
 }
@@ -79,11 +98,18 @@ impl Known {
         self.also = also;
         self
     }
+
+    const fn met_at(mut self, hosts: &'static [&'static str]) -> Self {
+        self.hosts = hosts;
+        self
+    }
 }
 
 static TABLE: [Known; 18] = [
     // OpenAI API reference; `OPENAI_BASE_URL` of its SDKs includes `/v1`.
-    compatible("openai", Dialect::OpenAi, "https://api.openai.com", "/v1", &["OPENAI_API_KEY"]),
+    // Its regions are below the same host (`eu.api.openai.com`).
+    compatible("openai", Dialect::OpenAi, "https://api.openai.com", "/v1", &["OPENAI_API_KEY"])
+        .met_at(&["api.openai.com"]),
     // Anthropic API overview; `ANTHROPIC_BASE_URL` has no path.
     Known {
         name: "anthropic",
@@ -94,6 +120,7 @@ static TABLE: [Known; 18] = [
         headers: &ANTHROPIC_VERSION,
         door_prefix: "/v1",
         also: &[],
+        hosts: &[],
         variables: &["ANTHROPIC_API_KEY"],
     },
     // google-genai SDKs; `GOOGLE_GEMINI_BASE_URL` has no path, the SDK appends `/v1` or `/v1beta`.
@@ -106,6 +133,7 @@ static TABLE: [Known; 18] = [
         headers: &[],
         door_prefix: "/v1",
         also: &[],
+        hosts: &[],
         variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
     },
     // Azure OpenAI "API version lifecycle": `https://RESOURCE.openai.azure.com/openai/v1`.
@@ -118,10 +146,12 @@ static TABLE: [Known; 18] = [
         headers: &[],
         door_prefix: "/openai/v1",
         also: &[],
+        hosts: &["openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com"],
         variables: &["AZURE_OPENAI_API_KEY"],
     },
     // mistralai SDK: server `https://api.mistral.ai`, paths begin with `/v1`.
-    compatible("mistral", Dialect::Mistral, "https://api.mistral.ai", "/v1", &["MISTRAL_API_KEY"]),
+    compatible("mistral", Dialect::Mistral, "https://api.mistral.ai", "/v1", &["MISTRAL_API_KEY"])
+        .met_at(&["mistral.ai"]),
     // cohere SDK: native `/v2/chat`; "Compatibility API" for OpenAI's SDK.
     Known {
         name: "cohere",
@@ -132,6 +162,7 @@ static TABLE: [Known; 18] = [
         headers: &[],
         door_prefix: "/v1",
         also: &[(Wire::OpenAi, "/compatibility/v1")],
+        hosts: &["api.cohere.ai"],
         variables: &["CO_API_KEY", "COHERE_API_KEY"],
     },
     // groq SDK: `GROQ_BASE_URL` has no path, its paths begin with `/openai/v1`.
@@ -145,7 +176,8 @@ static TABLE: [Known; 18] = [
         &["DEEPSEEK_API_KEY"],
     ),
     // xAI API reference.
-    compatible("xai", Dialect::Xai, "https://api.x.ai", "/v1", &["XAI_API_KEY"]),
+    compatible("xai", Dialect::Xai, "https://api.x.ai", "/v1", &["XAI_API_KEY"])
+        .met_at(&["api.x.ai"]),
     // OpenRouter API reference: `/api/v1`, Anthropic's messages beside OpenAI's formats.
     compatible(
         "openrouter",
@@ -162,7 +194,8 @@ static TABLE: [Known; 18] = [
         "https://api.together.ai",
         "/v1",
         &["TOGETHER_API_KEY"],
-    ),
+    )
+    .met_at(&["api.together.xyz"]),
     // fireworks-ai SDK: `FIREWORKS_BASE_URL` has no path; `/inference/v1/messages` is Anthropic's.
     compatible(
         "fireworks",
@@ -214,6 +247,7 @@ static TABLE: [Known; 18] = [
         headers: &[],
         door_prefix: "/v1",
         also: &[(Wire::OpenAi, "/v1"), (Wire::Anthropic, "/v1")],
+        hosts: &["ollama.com"],
         variables: &["OLLAMA_API_KEY"],
     },
     // vLLM docs, "OpenAI-compatible server": wherever the user runs it; also Anthropic's messages.
@@ -226,6 +260,7 @@ static TABLE: [Known; 18] = [
         headers: &[],
         door_prefix: "/v1",
         also: &[(Wire::Anthropic, "/v1")],
+        hosts: &[],
         variables: &["VLLM_API_KEY"],
     },
 ];
@@ -261,6 +296,25 @@ mod tests {
                 "{}: {base}",
                 known.name
             );
+        }
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_host_too() {
+        let name = |host| at_host(host).map(|known| known.name);
+        assert_eq!(name("api.groq.com"), Some("groq"));
+        assert_eq!(name("eu.api.openai.com"), Some("openai"));
+        assert_eq!(name("resource.openai.azure.com"), Some("azure"));
+        for stranger in ["localhost", "evilapi.openai.com", "api.openai.com.evil.example", ""] {
+            assert_eq!(name(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn every_wire_format_that_is_understood_has_its_original() {
+        for wire in Wire::ALL {
+            assert_eq!(original(wire).is_none(), wire == Wire::Http, "{wire:?}");
+            assert!(original(wire).is_none_or(|known| known.wire == wire));
         }
     }
 
