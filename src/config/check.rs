@@ -83,9 +83,8 @@ pub fn json(outcome: &Outcome) -> String {
 
 /// What `--egress` prints: `host:port`, a line for each.
 pub fn egress_text(config: &Config) -> String {
-    let line = |(host, port): (&str, u16)| match host.contains(':') {
-        true => format!("[{host}]:{port}\n"),
-        false => format!("{host}:{port}\n"),
+    let line = |(host, port): (&str, u16)| {
+        if host.contains(':') { format!("[{host}]:{port}\n") } else { format!("{host}:{port}\n") }
     };
     egress(config).into_iter().map(line).collect()
 }

@@ -88,7 +88,7 @@ impl Findings {
     ) {
         let place = place.filter(|place| self.file(*place).is_some());
         let (line, column) = place.map(|place| (place.line, place.column)).unzip();
-        let file = place.and_then(|place| self.file(place)).cloned();
+        let file = place.and_then(|place| self.file(place)).map(Into::into);
         let diagnostic = Diagnostic { severity, file, line, column, path, message, suggestion };
         let mut found = self.found.borrow_mut();
         if found.contains(&diagnostic) {
@@ -114,7 +114,7 @@ impl Findings {
 
     /// `base.yaml:3:5`, for a message that speaks of a second place.
     pub(super) fn describe(&self, place: Place) -> String {
-        let file = self.file(place).map_or("?", |name| name);
+        let file = self.file(place).unwrap_or("?");
         format!("{file}:{}:{}", place.line, place.column)
     }
 
@@ -141,8 +141,8 @@ impl Findings {
         found
     }
 
-    fn file(&self, place: Place) -> Option<&Box<str>> {
-        self.files.get(usize::from(place.file))
+    fn file(&self, place: Place) -> Option<&str> {
+        self.files.get(usize::from(place.file)).map(|name| &**name)
     }
 }
 
@@ -153,8 +153,8 @@ pub(super) fn closest<'a>(
 ) -> Option<String> {
     /// Below it a suggestion is rather a joke (clap uses 0.7).
     const ALIKE: f64 = 0.7;
-    // Measuring is quadratic; nobody misspells a word of this length.
-    if word.len() > 64 {
+    // Anything is like a letter or two, measuring is quadratic, and nobody misspells that much.
+    if !(3..=64).contains(&word.len()) {
         return None;
     }
     let lower = word.to_lowercase();
@@ -170,7 +170,7 @@ pub(super) fn closest<'a>(
 /// credential that was written in the wrong place.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
-    if looks_like_a_credential(text) {
+    if may_be_a_credential(text) {
         return "[redacted]".to_owned();
     }
     let mut shown: String = text.chars().take(LONGEST).flat_map(printable).collect();
@@ -186,23 +186,37 @@ fn printable(character: char) -> impl Iterator<Item = char> {
     escaped.into_iter().flatten().chain(plain)
 }
 
-/// How the providers' keys begin, and anything long that mixes letters and digits without a break.
-pub(super) fn looks_like_a_credential(text: &str) -> bool {
-    const BEGINNINGS: [&str; 10] =
-        ["sk-", "sk_", "gsk_", "xai-", "AIza", "AQ.", "hf_", "pplx-", "nvapi-", "csk-"];
-    /// Below it no provider's key is; model names and Secrets' names with one of the beginnings are.
-    const SHORTEST: usize = 20;
-    if text.len() < SHORTEST {
-        return false;
-    }
-    let has = |kind: fn(char) -> bool| text.contains(kind);
-    BEGINNINGS.iter().any(|beginning| text.contains(beginning))
-        || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|run| {
-            run.len() >= SHORTEST
-                && has(|c| c.is_ascii_digit())
-                && has(|c| c.is_ascii_uppercase())
-                && has(|c| c.is_ascii_lowercase())
-        })
+/// How keys of providers begin.
+const BEGINNINGS: [&str; 10] =
+    ["sk-", "sk_", "gsk_", "xai-", "AIza", "AQ.", "hf_", "pplx-", "nvapi-", "csk-"];
+/// No provider's key is shorter.
+const SHORTEST_KEY: usize = 20;
+
+/// Whether a text may be a credential: it has a word that begins like one, or one that mixes letters
+/// and digits at length. It errs on the side of silence.
+fn may_be_a_credential(text: &str) -> bool {
+    text.len() >= SHORTEST_KEY && (has_random_run(text) || words(text).any(begins_like_a_key))
+}
+
+/// Whether a text can hardly be anything but a credential.
+pub(super) fn is_surely_a_credential(text: &str) -> bool {
+    begins_like_a_key(text) && has_random_run(text)
+}
+
+fn begins_like_a_key(word: &str) -> bool {
+    word.len() >= SHORTEST_KEY && BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.'))
+}
+
+fn has_random_run(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| {
+        run.len() >= SHORTEST_KEY
+            && run.contains(|c: char| c.is_ascii_digit())
+            && run.contains(|c: char| c.is_ascii_alphabetic())
+    })
 }
 
 #[cfg(test)]
@@ -251,9 +265,17 @@ mod tests {
         ] {
             assert_eq!(shown(key), "[redacted]");
         }
-        for name in ["gpt-4o-2024-08-06", "openai-keys", "sk-team", "accounts/fireworks/models/x"] {
+        for name in [
+            "gpt-4o-2024-08-06",
+            "openai-keys",
+            "sk-team",
+            "accounts/fireworks/models/x",
+            "task-queue-openai-production-keys",
+        ] {
             assert_eq!(shown(name), name);
         }
+        assert!(is_surely_a_credential("sk-0123456789abcdef0123456789abcdef"));
+        assert!(!is_surely_a_credential("sk-team-production-openai-keys"));
         assert_eq!(shown("a\u{1b}[31m"), "a\\u{1b}[31m", "a terminal is not steered");
     }
 

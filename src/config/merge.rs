@@ -81,10 +81,10 @@ mod tests {
             Value::Null => "~".to_owned(),
             Value::Scalar { text, .. } => format!("{text}@{}", node.place.file),
             Value::List(items) => format!("{:?}", items.iter().map(written).collect::<Vec<_>>()),
-            Value::Map(entries) => entries
-                .iter()
-                .map(|entry| format!("{}={} ", entry.key, written(&entry.node)))
-                .collect(),
+            Value::Map(entries) => {
+                let entry = |entry: &Entry| format!("{}={}", entry.key, written(&entry.node));
+                format!("({})", entries.iter().map(entry).collect::<Vec<_>>().join(" "))
+            }
         }
     }
 
@@ -93,15 +93,15 @@ mod tests {
         let (node, found) =
             merged("a: {x: 1, y: 2}\nl: [1, 2]\nn:", "l: [3]\na: {y: 4, z: 5}\nn: 6\nb: 7");
         assert_eq!(found, [""; 0]);
-        assert_eq!(written(&node), "a=x=1@0 y=4@1 z=5@1  l=[\"3@1\"] n=6@1 b=7@1 ");
+        assert_eq!(written(&node), "(a=(x=1@0 y=4@1 z=5@1) l=[\"3@1\"] n=6@1 b=7@1)");
     }
 
     #[test]
     fn an_empty_value_changes_nothing() {
         let (node, found) = merged("a: {x: 1}", "a:\nb:");
         assert_eq!(found, [""; 0]);
-        assert_eq!(written(&node), "a=x=1@0  b=~ ");
-        assert_eq!(written(&merged("", "a: 1").0), "a=1@1 ");
+        assert_eq!(written(&node), "(a=(x=1@0) b=~)");
+        assert_eq!(written(&merged("", "a: 1").0), "(a=1@1)");
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
             merged("providers: {x: {wire: openai}}", "providers:\n  x: {wire: anthropic}");
         assert_eq!(
             found,
-            ["team:2:13: providers.x.wire: another wire format than at base:1:22; \
+            ["team:2:13: providers.x.wire: another wire format than at base:1:23; \
               give this provider its own name"]
         );
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use super::diagnostic::{Findings, Severity, shown};
+use super::diagnostic::{Findings, Severity, closest, shown};
 
 /// A position in one of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,10 +164,33 @@ impl Draft<'_> {
         self.findings.add(Severity::Error, Some(place), path, message, meant);
     }
 
+    /// What ought to be written as `field` of the map at `at` is not there. Nothing is said where it
+    /// is there and wrong, or where a slip in its name is reported already.
+    pub(super) fn missing(&self, at: &At<'_>, field: &str, message: impl Into<String>) {
+        let found = self.find(at);
+        let slip = |entry: &Entry| {
+            &*entry.key == field && !matches!(entry.node.value, Value::Null)
+                || entry.node.known_bad.get() && closest(&entry.key, [field]).is_some()
+        };
+        let known = match &found.node.value {
+            Value::Map(entries) => entries.iter().any(slip),
+            Value::Null | Value::Scalar { .. } | Value::List(_) => false,
+        };
+        if !known {
+            self.error(at, message);
+        }
+    }
+
     /// Whether anything is written at `at`, be it good or bad.
     pub(super) fn is_written(&self, at: &At<'_>) -> bool {
         let found = self.find(at);
         found.whole && !matches!(found.node.value, Value::Null)
+    }
+
+    /// Whether a list is written at `at` that holds nothing.
+    pub(super) fn is_empty_list(&self, at: &At<'_>) -> bool {
+        let found = self.find(at);
+        found.whole && matches!(&found.node.value, Value::List(items) if items.is_empty())
     }
 
     /// The keys written in the map at `at`.
@@ -201,8 +224,7 @@ impl Draft<'_> {
         for step in at.steps() {
             let next = match (step, &found.node.value) {
                 // A single value stands for the list of it.
-                (Step::Root, _) => continue,
-                (Step::Index(_), Value::Map(_)) => continue,
+                (Step::Root, _) | (Step::Index(_), Value::Map(_)) => continue,
                 (Step::Key(key), _) => {
                     found.node.entry(key).map(|entry| (entry.place, &entry.node))
                 }

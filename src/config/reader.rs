@@ -85,7 +85,7 @@ impl<'de> Reader<'_, 'de> {
             Value::Null => &[],
             Value::Scalar { .. } | Value::List(_) => return Err(self.invalid(&visitor)),
         };
-        visitor.visit_map(Entries { reader: self, entries: entries.iter(), fields, current: None })
+        visitor.visit_map(Entries { reader: self, rest: entries.iter(), fields, current: None })
     }
 
     fn visit_seq<V: Visitor<'de>>(
@@ -93,7 +93,7 @@ impl<'de> Reader<'_, 'de> {
         items: &'de [Node],
         visitor: V,
     ) -> Result<V::Value, Mistake> {
-        visitor.visit_seq(Items { reader: self, items: items.iter(), index: 0 })
+        visitor.visit_seq(Items { reader: self, rest: items.iter(), index: 0 })
     }
 }
 
@@ -188,7 +188,9 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
             }
             Value::List(_) | Value::Null if name == ONE_OR_MANY => self.deserialize_seq(visitor),
             Value::Scalar { .. } if name == ONE_OR_MANY => Err(self.invalid(&"a list or a map")),
-            _ => visitor.visit_newtype_struct(self),
+            Value::Null | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+                visitor.visit_newtype_struct(self)
+            }
         }
     }
 
@@ -220,7 +222,7 @@ fn visit_number<'de, V: Visitor<'de>>(text: &'de str, visitor: V) -> Result<V::V
 
 struct Items<'a, 'de> {
     reader: Reader<'a, 'de>,
-    items: std::slice::Iter<'de, Node>,
+    rest: std::slice::Iter<'de, Node>,
     index: usize,
 }
 
@@ -231,7 +233,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Mistake> {
-        let Some(node) = self.items.next() else { return Ok(None) };
+        let Some(node) = self.rest.next() else { return Ok(None) };
         let at = self.reader.at.index(self.index);
         self.index += 1;
         let item = Reader { node, at: &at, draft: self.reader.draft };
@@ -241,7 +243,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
 
 struct Entries<'a, 'de> {
     reader: Reader<'a, 'de>,
-    entries: std::slice::Iter<'de, Entry>,
+    rest: std::slice::Iter<'de, Entry>,
     /// The names a struct knows; `None` for a map of any names.
     fields: Option<&'static [&'static str]>,
     current: Option<&'de Entry>,
@@ -263,7 +265,7 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Mistake> {
-        while let Some(entry) = self.entries.next() {
+        while let Some(entry) = self.rest.next() {
             match self.fields {
                 _ if entry.node.known_bad.get() => {}
                 Some(fields) if !fields.contains(&&*entry.key) => {
@@ -296,17 +298,7 @@ impl de::Error for Mistake {
 
     /// Says what kind of thing was found, not which: it may be a credential in the wrong place.
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let found = match found {
-            Unexpected::Bool(found) => format!("`{found}`"),
-            Unexpected::Unsigned(found) => format!("`{found}`"),
-            Unexpected::Signed(found) => format!("`{found}`"),
-            Unexpected::Float(found) => format!("`{found}`"),
-            Unexpected::Str(_) => "a text".to_owned(),
-            Unexpected::Unit => "nothing".to_owned(),
-            Unexpected::Seq => "a list".to_owned(),
-            Unexpected::Map => "a map".to_owned(),
-            other => other.to_string(),
-        };
+        let found = if let Unexpected::Str(_) = found { "a text" } else { &found.to_string() };
         Self::New(format!("expected {}, found {found}", friendly(&expected.to_string())), None)
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::diagnostic::{Severity, closest, looks_like_a_credential, shown};
+use super::diagnostic::{Severity, closest, is_surely_a_credential, shown};
 use super::place::{At, Draft};
 use super::raw::{self, Raw};
 use super::used::{Config, KeySource};
@@ -124,12 +124,11 @@ fn check_source(draft: &Draft<'_>, at: &At<'_>, source: &raw::KeySource, invento
     let at_entries = at.key("entries");
     for (index, name) in named.iter().enumerate() {
         let at_entry = at_entries.index(index);
-        match entries.iter().find(|entry| *entry.name == **name) {
-            Some(entry) => report(draft, Some(&at_entry), secret, entry),
-            None => {
-                let meant = closest(name, entries.iter().map(|entry| &*entry.name));
-                draft.slip(&at_entry, format!("the Secret `{secret}` has no such entry"), meant);
-            }
+        if let Some(entry) = entries.iter().find(|entry| *entry.name == **name) {
+            report(draft, Some(&at_entry), secret, entry);
+        } else {
+            let meant = closest(name, entries.iter().map(|entry| &*entry.name));
+            draft.slip(&at_entry, format!("the Secret `{secret}` has no such entry"), meant);
         }
     }
 }
@@ -175,12 +174,12 @@ pub(super) fn bad_secret_name(name: &str) -> Option<&'static str> {
         && name.starts_with(edge)
         && name.ends_with(edge)
         && name.chars().all(|c| edge(c) || matches!(c, '-' | '.'));
-    match good {
-        true if !looks_like_a_credential(name) => None,
-        _ if looks_like_a_credential(name) => {
-            Some("this looks like a key itself; keys belong into a Secret, here stands its name")
-        }
-        _ => Some("not a Secret's name: lower-case letters, digits, `-` and `.`, at most 253"),
+    if is_surely_a_credential(name) {
+        Some("this looks like a key itself; keys belong into a Secret, here stands its name")
+    } else if good {
+        None
+    } else {
+        Some("not a Secret's name: lower-case letters, digits, `-` and `.`, at most 253")
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if rest.is_empty() {
         return Err(wrong());
     }
-    if rest.parse::<f64>().is_ok_and(f64::is_finite) && !rest.starts_with('-') {
+    if is_plain(rest) {
         return Err(format!("`{rest}` has no unit: write `{rest}s` for seconds"));
     }
     while !rest.is_empty() {

@@ -104,7 +104,8 @@ impl<'a> Builder<'a> {
                 let is_text = tag.as_deref().is_some_and(|tag| tag.suffix == "str");
                 let quoted = style != ScalarStyle::Plain || is_text;
                 self.count(1, span)?;
-                self.scalar(&text, quoted, anchor, span)
+                self.scalar(&text, quoted, anchor, span);
+                Ok(())
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), span)?;
@@ -156,15 +157,14 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, quoted: bool, anchor: usize, span: Span) -> Result<(), Halt> {
+    fn scalar(&mut self, text: &str, quoted: bool, anchor: usize, span: Span) {
         let place = self.place(span.start);
         if self.awaits_key() {
             if anchor > 0 {
                 let value = Value::Scalar { text: text.into(), quoted };
                 self.anchors.insert(anchor, (Node::new(place, value), 1));
             }
-            self.key(text, quoted, place);
-            return Ok(());
+            return self.key(text, quoted, place);
         }
         let null = !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL");
         let value = if null { Value::Null } else { Value::Scalar { text: text.into(), quoted } };
@@ -173,7 +173,6 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, (node.clone(), 1));
         }
         self.put(node);
-        Ok(())
     }
 
     /// `*anchor`. Its size is counted before it is copied: that is what stops a billion laughs.
@@ -248,7 +247,9 @@ impl<'a> Builder<'a> {
         let mut path = String::new();
         for open in &self.open {
             match &open.content {
-                Content::List(items) => path.push_str(&format!("[{}]", items.len())),
+                Content::List(items) => {
+                    path.extend(["[", &items.len().to_string(), "]"]);
+                }
                 Content::Map(OpenMap { key: Some(key), .. }) => {
                     if !path.is_empty() {
                         path.push('.');
@@ -324,7 +325,7 @@ mod tests {
         let node = keys.iter().fold(node, |node, key| &node.entry(key).unwrap().node);
         match &node.value {
             Value::Scalar { text, .. } => text,
-            other => panic!("not a scalar: {other:?}"),
+            Value::Null | Value::List(_) | Value::Map(_) => panic!("not a scalar: {node:?}"),
         }
     }
 
@@ -349,7 +350,7 @@ mod tests {
     #[test]
     fn broken_syntax_has_a_place() {
         for (text, place) in
-            [("a: [1, 2\nb: 3\n", "f:2:"), ("a: b: c\n", "f:1:"), ("\ta: 1", "f:1:")]
+            [("a: [1, 2\nb: 3\n", "f:2:"), ("a: b: c\n", "f:1:"), ("a:\n\tb: 1", "f:2:")]
         {
             let (node, found) = tree(text);
             assert!(node.is_none(), "{text:?}");
@@ -372,7 +373,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let previous = format!("*a{}", level - 1);
-            text.push_str(&format!("a{level}: &a{level} [{}]\n", [&*previous; 9].join(", ")));
+            text.extend([format!("a{level}: &a{level} [{}]\n", [&*previous; 9].join(", "))]);
         }
         let (node, found) = tree(&text);
         assert!(node.is_none());

@@ -67,9 +67,7 @@ fn check_name(
 ) {
     let at_name = at.key("name");
     let Some(name) = &rule.name else {
-        if !draft.is_written(&at_name) {
-            draft.error(at, "its `name` is missing");
-        }
+        draft.missing(at, "name", "its `name` is missing");
         return;
     };
     names::check_label(draft, &at_name, name);
@@ -80,13 +78,14 @@ fn check_name(
 
 /// Whom the rule is for. False if it asks for what cannot be told in this version.
 fn matches(draft: &Draft<'_>, at: &At<'_>, rule: &raw::Caller, caller: &mut Caller) -> bool {
-    let at = at.key("match");
+    let at_match = at.key("match");
     let Some(written) = &rule.matches else {
-        if !draft.is_written(&at) {
-            draft.warn(&at, "no `match`: it holds for everyone, and no later rule is reached");
+        if !draft.is_written(&at_match) {
+            draft.warn(at, "no `match`: it holds for everyone, and no later rule is reached");
         }
         return true;
     };
+    let at = at_match;
     let at_header = at.key("header");
     let read = |(name, value): &(String, String)| header(draft, &at_header.key(name), name, value);
     caller.headers = written.header.0.iter().filter_map(read).collect();
@@ -117,7 +116,8 @@ fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, base: &Caller) -> 
     };
     let priority = written.priority.map_or(base.priority, priority);
     let max_priority = written.max_priority.map_or(base.max_priority, self::priority);
-    if priority > max_priority {
+    let own = written.priority.is_some() || written.max_priority.is_some();
+    if own && priority > max_priority {
         let field = if written.max_priority.is_some() { "maxPriority" } else { "priority" };
         draft.error(&at.key(field), "`priority` is higher than `maxPriority`");
     }

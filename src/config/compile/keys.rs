@@ -108,7 +108,7 @@ fn one(
         names::check_label(draft, &at.key("callers").index(caller_index), caller);
     }
     let source = KeySource {
-        secret: secret(draft, &at.key("secret"), written.secret.as_deref())?.into(),
+        secret: secret(draft, &at, written.secret.as_deref())?.into(),
         entries,
         quota_group: quota_group.map(Into::into),
         weight,
@@ -125,13 +125,11 @@ fn one(
 
 fn secret<'a>(draft: &Draft<'_>, at: &At<'_>, written: Option<&'a str>) -> Option<&'a str> {
     let Some(name) = written else {
-        if !draft.is_written(at) {
-            draft.error(at, "the name of the Secret is missing");
-        }
+        draft.missing(at, "secret", "its `secret` is missing");
         return None;
     };
     if let Some(reason) = secrets::bad_secret_name(name) {
-        draft.error(at, reason);
+        draft.error(&at.key("secret"), reason);
         return None;
     }
     Some(name)

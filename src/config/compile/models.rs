@@ -51,8 +51,10 @@ fn targets(
 ) -> Vec<Target> {
     let draft = work.draft;
     let at_targets = at.key("targets");
-    if alias.targets.is_empty() {
-        draft.error(at, "it has no `targets`");
+    if draft.is_empty_list(&at_targets) {
+        draft.error(&at_targets, "no target is listed");
+    } else if alias.targets.is_empty() {
+        draft.missing(at, "targets", "its `targets` are missing");
     }
     let mut targets: Vec<Target> = Vec::new();
     for (index, written) in alias.targets.iter().enumerate() {
@@ -60,9 +62,7 @@ fn targets(
         let weight = settings::weight(draft, &at, written.weight);
         let at_model = at.key("model");
         let Some(text) = &written.model else {
-            if !draft.is_written(&at_model) {
-                draft.error(&at_model, "the `provider/model` is missing");
-            }
+            draft.missing(&at, "model", "its `model` is missing");
             continue;
         };
         let Some((provider, model)) = resolve(work, &at_model, text, aliases, roster) else {

@@ -233,13 +233,13 @@ fn base_url(
         return url::parse(text).ok();
     }
     let stranger = by_name.is_none() && written.wire.is_none();
-    if !stranger && !draft.is_written(&at_url) {
+    if !stranger {
         let example = match by_name.map(|known| known.dialect) {
             Some(Dialect::Azure) => ", e.g. `https://RESOURCE.openai.azure.com`",
             Some(Dialect::Vllm) => ", e.g. `http://vllm.models:8000`",
             _ => "",
         };
-        draft.error(at, format!("its `baseUrl` is missing{example}"));
+        draft.missing(at, "baseUrl", format!("its `baseUrl` is missing{example}"));
     }
     None
 }
@@ -282,13 +282,11 @@ fn auth(draft: &Draft<'_>, at: &At<'_>, written: &raw::Provider) -> Option<Auth>
         "upgrade",
     ];
     let auth = written.auth.as_ref()?;
-    let at = at.key("header");
     let Some(name) = &auth.header else {
-        if !draft.is_written(&at) {
-            draft.error(&at, "the header that carries the key is missing");
-        }
+        draft.missing(at, "header", "the `header` that carries the key is missing");
         return None;
     };
+    let at = at.key("header");
     let name = settings::header_name(draft, &at, name)?;
     if OCCUPIED.contains(&name.as_str()) {
         draft.error(&at, "this header cannot carry a key");

@@ -102,10 +102,11 @@ pub(super) fn server(draft: &Draft<'_>, written: &raw::Server) -> Server {
     if written.workers.is_some_and(|workers| !(1..=MOST_WORKERS).contains(&workers)) {
         draft.error(&at.key("workers"), format!("not a number from 1 to {MOST_WORKERS}"));
     }
+    let usual = Server::default();
     let max_body = body(draft, &at.key("maxBody"), written.max_body);
     Server {
         workers: written.workers.and_then(NonZeroU32::new),
-        max_body: max_body.unwrap_or(Server::default().max_body),
+        max_body: max_body.unwrap_or(usual.max_body),
     }
 }
 

@@ -47,11 +47,24 @@ pub(crate) struct Section;
 
 /// A type that is read from one text, with the JSON Schema of that text.
 macro_rules! text {
-    ($type:ident, $read:expr, $schema:tt) => {
+    ($type:ident, $read:expr, $expected:literal, $schema:tt) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <Cow<'de, str>>::deserialize(deserializer)?;
-                $read(&text).map(Self).map_err(D::Error::custom)
+                struct Read;
+
+                impl Visitor<'_> for Read {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$type, E> {
+                        $read(text).map($type).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Read)
             }
         }
 
@@ -67,33 +80,33 @@ macro_rules! text {
     };
 }
 
-text!(Span, units::duration, {
+text!(Span, units::duration, "a duration like `30s`", {
     "type": "string",
     "description": "A duration: `250ms`, `30s`, `10m`, `1h`, `7d`, `1h30m`.",
     "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$"
 });
 
-text!(Amount, units::amount, {
+text!(Amount, units::amount, "an amount like `200k`", {
     "type": ["integer", "string"],
     "description": "A whole number, also as `200k`, `2M`, `1G`.",
     "minimum": 1,
     "pattern": "^[0-9]+(\\.[0-9]+)?[kKMG]?$"
 });
 
-text!(Size, units::size, {
+text!(Size, units::size, "a size like `32M`", {
     "type": ["integer", "string"],
     "description": "Bytes, also as `512k`, `32M`, `1G` (powers of 1,024).",
     "minimum": 1,
     "pattern": "^[0-9]+(\\.[0-9]+)?([kKMG]|[KMG]i)?$"
 });
 
-text!(Share, units::percent, {
+text!(Share, units::percent, "a share like `10%`", {
     "type": "string",
     "description": "A percentage: `10%`.",
     "pattern": "^[0-9]+(\\.[0-9]+)? ?%$"
 });
 
-text!(Dollars, dollars, {
+text!(Dollars, dollars, "an amount of US dollars", {
     "type": "number",
     "description": "US dollars.",
     "exclusiveMinimum": 0
