@@ -14,5 +14,10 @@ pub mod wire;
 pub use error_body::{Refused, error_body, error_event};
 pub use judge::{Evidence, judge, judge_event};
 pub use levels::{Samples, levels};
+pub mod known;
+pub mod verdict;
+pub mod wire;
+
+pub use known::Known;
 pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
 pub use wire::{Auth, Dialect, Wire};

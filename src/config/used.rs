@@ -48,6 +48,9 @@ pub struct Provider {
     pub base: BaseUrl,
     /// The path below the base URL that stands for the unified door's `/v1`, e.g. `/openai/v1`.
     pub door_prefix: Box<str>,
+    /// Further wire formats it speaks natively with the same keys, each with its own path for the
+    /// unified door's `/v1`.
+    pub also: Vec<(Wire, Box<str>)>,
     /// How a key is put on a request.
     pub auth: Auth,
     /// Headers that every request to it carries unless the caller set them (`anthropic-version`).
@@ -332,6 +335,17 @@ pub struct Price {
     pub cache_write: f64,
     /// Output.
     pub output: f64,
+}
+
+impl Provider {
+    /// The path below the base URL that stands for the unified door's `/v1` when it is asked in
+    /// `wire`; `None` if it does not speak that.
+    pub fn door(&self, wire: Wire) -> Option<&str> {
+        if wire == self.wire {
+            return Some(&self.door_prefix);
+        }
+        self.also.iter().find(|(also, _)| *also == wire).map(|(_, prefix)| &**prefix)
+    }
 }
 
 impl BaseUrl {

@@ -1,0 +1,127 @@
+//! What the configuration may say already although its feature is not in force in this version.
+//!
+//! The one list of it: a feature that comes takes its lines away.
+
+use super::diagnostic::Severity;
+use super::place::{At, Draft, Node, Value};
+
+struct Pending {
+    /// Keys on the way; `*` is any key, items of lists are passed through.
+    path: &'static [&'static str],
+    /// Only these words; empty for whatever is written.
+    words: &'static [&'static str],
+    /// What happens instead.
+    instead: &'static str,
+}
+
+const fn any(path: &'static [&'static str], instead: &'static str) -> Pending {
+    Pending { path, words: &[], instead }
+}
+
+/// A limit that is narrowed by something that is not in force would be too strict without it.
+const NO_LIMIT: &str = "this limit is left out";
+/// A rule that asks for more than can be told would hold for too many.
+const NO_RULE: &str = "this rule is left out";
+const NO_PROVIDER: &str = "this provider is left out";
+const NOTHING: &str = "nothing comes of it";
+
+const PENDING: &[Pending] = &[
+    Pending { path: &["mode"], words: &["observe"], instead: "limits are enforced" },
+    any(&["prices"], NOTHING),
+    any(&["fleet"], NOTHING),
+    any(&["cache"], NOTHING),
+    any(&["context"], NOTHING),
+    any(&["guards"], NOTHING),
+    any(&["prompts"], NOTHING),
+    Pending { path: &["providers", "*", "wire"], words: &LATER_WIRES, instead: NO_PROVIDER },
+    any(&["providers", "vertex"], NO_PROVIDER),
+    any(&["providers", "bedrock"], NO_PROVIDER),
+    any(&["providers", "*", "project"], NOTHING),
+    any(&["providers", "*", "location"], NOTHING),
+    any(&["providers", "*", "region"], NOTHING),
+    any(&["providers", "*", "tags"], NOTHING),
+    any(&["providers", "*", "charging"], NOTHING),
+    any(&["providers", "*", "limits", "endpoints"], NO_LIMIT),
+    any(&["providers", "*", "limits", "until"], NO_LIMIT),
+    any(&["providers", "*", "limits", "schedule"], NO_LIMIT),
+    any(&["providers", "*", "limits", "warnAt"], NOTHING),
+    Pending {
+        path: &["models", "*", "strategy"],
+        words: &["cheapest", "fastest", "leastBusy"],
+        instead: "targets are taken in the order written",
+    },
+    any(&["models", "*", "onContextTooLong"], NOTHING),
+    any(&["models", "*", "onContentFilter"], NOTHING),
+    any(&["models", "*", "hedge"], NOTHING),
+    any(&["models", "*", "fallback"], NOTHING),
+    any(&["callers", "tiers"], NOTHING),
+    any(&["callers", "default", "limits"], NOTHING),
+    any(&["callers", "default", "per"], NOTHING),
+    any(&["callers", "default", "tier"], NOTHING),
+    any(&["callers", "default", "maxInputTokens"], NOTHING),
+    any(&["callers", "default", "maxOutputTokens"], NOTHING),
+    any(&["callers", "rules", "limits"], NOTHING),
+    any(&["callers", "rules", "per"], NOTHING),
+    any(&["callers", "rules", "tier"], NOTHING),
+    any(&["callers", "rules", "maxInputTokens"], NOTHING),
+    any(&["callers", "rules", "maxOutputTokens"], NOTHING),
+    any(&["callers", "rules", "match", "model"], NO_RULE),
+    any(&["callers", "rules", "match", "endpoint"], NO_RULE),
+];
+
+/// The wire formats of providers that are left out for now.
+const LATER_WIRES: [&str; 2] = ["bedrock", "vertex"];
+
+/// Whether a provider of that name is left out for now, unless its wire format says otherwise.
+pub(super) fn is_later(name: &str) -> bool {
+    LATER_WIRES.contains(&name)
+}
+
+/// Warns of everything written that is not in force.
+pub(super) fn warn(draft: &Draft<'_>) {
+    walk(draft, draft.root, &At::ROOT, &mut Vec::new());
+}
+
+fn walk<'a>(draft: &Draft<'_>, node: &'a Node, at: &At<'_>, keys: &mut Vec<&'a str>) {
+    match &node.value {
+        Value::Null | Value::Scalar { .. } => {}
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(draft, item, &at.index(index), keys);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                keys.push(&entry.key);
+                let at = at.key(&entry.key);
+                match PENDING.iter().find(|pending| pending.covers(keys, &entry.node)) {
+                    Some(pending) => {
+                        let message =
+                            format!("accepted, not in force in this version: {}", pending.instead);
+                        let (place, path) = (Some(entry.place), at.to_string());
+                        draft.findings.add(Severity::Warning, place, path, message, None);
+                    }
+                    None => walk(draft, &entry.node, &at, keys),
+                }
+                keys.pop();
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn covers(&self, keys: &[&str], node: &Node) -> bool {
+        let on_the_way = self.path.len() == keys.len()
+            && self.path.iter().zip(keys).all(|(step, key)| *step == "*" || step == key);
+        on_the_way
+            && match &node.value {
+                Value::Scalar { text, .. } => {
+                    self.words.is_empty() || self.words.contains(&&**text)
+                }
+                Value::Map(entries) => self.words.is_empty() && !entries.is_empty(),
+                Value::List(items) => self.words.is_empty() && !items.is_empty(),
+                // A provider with nothing written is a provider all the same.
+                Value::Null => matches!(self.path, ["providers", _]),
+            }
+    }
+}
