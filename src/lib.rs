@@ -8,4 +8,5 @@ pub mod clock;
 
 pub mod formats;
 pub mod keys;
+pub mod upstream;
 pub mod config;
