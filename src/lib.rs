@@ -13,5 +13,6 @@ pub mod keys;
 pub mod routes;
 pub mod telemetry;
 pub mod admin;
+pub mod upstream;
 pub mod config;
 pub mod sources;

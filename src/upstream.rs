@@ -1,0 +1,160 @@
+//! The back door: pooled connections, TLS, egress proxies, timeouts and upgrades; and the only place
+//! where a credential is put on a request.
+//!
+//! HTTP/1.1 and HTTP/2 (by ALPN) over TLS, HTTP/1.1 without. Answers are handed back as they come:
+//! no redirect is followed, no status is judged, and nothing is sent a second time that a provider
+//! may have seen.
+//!
+//! An HTTP/1.1 exchange costs no task, no timer and no look-up by name: the request's own task
+//! drives the connection ([`gate`]), the connection keeps what its exchanges need ([`http1`],
+//! [`patience`]), and a destination knows its pool by number.
+
+mod body;
+mod connect;
+mod credential;
+mod destination;
+mod dial;
+mod error;
+mod gate;
+mod http1;
+mod http2;
+mod patience;
+mod pool;
+mod proxies;
+mod request;
+mod resolve;
+mod response;
+mod spawn;
+mod stream;
+mod tls;
+mod tunnel;
+
+pub use body::{OutBody, Streamed};
+pub use credential::{Credential, UnfitCredential};
+pub use destination::{Destination, Settings, SettingsError};
+pub use error::{BodyError, BodyFault, BoxError, Fault, Phase, SendError, Sent};
+pub use patience::Timeouts;
+pub use proxies::{Proxies, Proxy, ProxyError};
+pub use request::Outbound;
+pub use response::ResponseBody;
+pub use tls::Roots;
+pub use tunnel::{Tunnel, Tunnelled};
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use pool::{Line, Need, Pool};
+use request::{Failure, Prepared};
+
+/// The connections of one worker. Use it from that worker's runtime only: connections live on the
+/// runtime that made them.
+#[derive(Default)]
+pub struct Upstream {
+    /// Few: as many as there are providers.
+    pools: Mutex<Vec<Entry>>,
+}
+
+struct Entry {
+    id: u64,
+    destination: Weak<Destination>,
+    pool: Arc<Pool>,
+}
+
+impl Upstream {
+    /// With no connections.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status.
+    ///
+    /// A connection that its server has closed is replaced in silence, as long as nothing of the
+    /// request was sent on it. Dropping the future ends the call.
+    pub async fn send(
+        &self,
+        destination: &Arc<Destination>,
+        outbound: Outbound<'_>,
+    ) -> Result<Response<ResponseBody>, SendError> {
+        let pool = self.pool(destination);
+        let prepared = Prepared::new(outbound);
+        match attempt(&pool, destination, prepared, Need::Any).await {
+            Ok(response) => Ok(response),
+            Err(Failure { unsent: Some(prepared), .. }) => {
+                let again = attempt(&pool, destination, *prepared, Need::Fresh);
+                Box::pin(again).await.map_err(|failure| failure.error)
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// Asks for an upgrade to the protocol that `outbound`'s `Upgrade` header names (`websocket`
+    /// where there is none), over an HTTP/1.1 connection of its own.
+    pub async fn tunnel(
+        &self,
+        destination: &Arc<Destination>,
+        mut outbound: Outbound<'_>,
+    ) -> Result<Tunnelled, SendError> {
+        let pool = self.pool(destination);
+        let websocket = HeaderValue::from_static("websocket");
+        outbound.headers.entry(header::UPGRADE).or_insert(websocket);
+        outbound.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        let prepared = Prepared::new(outbound);
+        let mut line = Box::pin(pool.acquire_apart(destination)).await?;
+        let place = &destination.place;
+        let response = line.exchange(prepared, &destination.host, place).await;
+        let (parts, incoming) = response.map_err(|failure| failure.error)?.into_parts();
+        if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+            let body = ResponseBody::http1(incoming, line, pool);
+            return Ok(Tunnelled::Refused(Response::from_parts(parts, body)));
+        }
+        let io = line.into_io();
+        let (stream, early, seat) =
+            io.ok_or_else(|| SendError::new(place, Fault::Broken, Sent::Yes))?;
+        Ok(Tunnelled::Open(Response::from_parts(parts, ()), Tunnel::new(stream, early, seat)))
+    }
+
+    fn pool(&self, destination: &Arc<Destination>) -> Arc<Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = pools.iter().find(|entry| entry.id == destination.id()) {
+            return Arc::clone(&entry.pool);
+        }
+        // A new destination comes with a new configuration, which may have forgotten others.
+        pools.retain(|entry| entry.destination.strong_count() > 0);
+        let pool = Pool::new(destination);
+        pools.push(Entry {
+            id: destination.id(),
+            destination: Arc::downgrade(destination),
+            pool: Arc::clone(&pool),
+        });
+        pool
+    }
+}
+
+async fn attempt(
+    pool: &Arc<Pool>,
+    destination: &Destination,
+    prepared: Prepared,
+    need: Need,
+) -> Result<Response<ResponseBody>, Failure> {
+    match pool.acquire(destination, need).await {
+        Ok(Line::Http1(mut line)) => {
+            let response = line.exchange(prepared, &destination.host, &pool.place).await?;
+            Ok(response.map(|incoming| ResponseBody::http1(incoming, line, Arc::clone(pool))))
+        }
+        Ok(Line::Http2(slot)) => {
+            let (parts, mut body) = slot.exchange(prepared, destination).await?.into_parts();
+            body.expect(&parts.headers);
+            Ok(Response::from_parts(parts, ResponseBody::http2(body, &pool.place)))
+        }
+        Err(error) => Err(Failure { error, unsent: None }),
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_list().entries(pools.iter().map(|entry| &entry.pool.place)).finish()
+    }
+}

@@ -1,0 +1,212 @@
+//! A new connection: name, TCP, egress proxy, TLS.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::{Method, Request, header};
+use http_body_util::Empty;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::connect::{Refusal, connect};
+use super::destination::{Destination, ReadyProxy, Secure};
+use super::error::{Fault, Phase, SendError, Sent};
+use super::resolve::{Addresses, Resolver};
+use super::stream::{Carrier, Stream};
+use super::tls::H2;
+
+/// After how long the next address of a name is tried beside the one that does not answer
+/// (RFC 8305 section 5 recommends 250 ms).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// A probe on a silent connection after 30 s, then every 10 s, and dead after three: cloud NAT
+/// forgets a silent connection after 350 s (AWS) or even 240 s (Azure), and reasoning models are
+/// silent for minutes.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
+
+/// Which versions of HTTP a connection may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/2 if the server has it.
+    Any,
+    /// HTTP/1.1, which has upgrades.
+    Http1,
+}
+
+/// A connection, and whether it speaks HTTP/2.
+pub(super) struct Dialled {
+    pub(super) stream: Stream,
+    pub(super) http2: bool,
+}
+
+/// Makes a connection within the destination's connect timeout.
+pub(super) async fn dial(
+    destination: &Destination,
+    resolver: &Resolver,
+    offer: Offer,
+) -> Result<Dialled, SendError> {
+    let attempt = Attempt { destination, phase: Mutex::new(Phase::Lookup) };
+    let dialled = timeout(destination.timeouts.connect, attempt.run(resolver, offer)).await;
+    dialled.unwrap_or_else(|_| Err(attempt.fail(Fault::Timeout(attempt.phase()))))
+}
+
+struct Attempt<'a> {
+    destination: &'a Destination,
+    phase: Mutex<Phase>,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, resolver: &Resolver, offer: Offer) -> Result<Dialled, SendError> {
+        let Destination { settings, address, secure, proxy, .. } = self.destination;
+        let Some(proxy) = proxy else {
+            let tcp = self.connect(resolver, &settings.host, settings.port, *address).await?;
+            let Some(secure) = secure else { return Ok(plain(Carrier::Plain(tcp))) };
+            return Ok(dialled(self.secure(secure, offer, tcp).await?, Carrier::Tls));
+        };
+        let (host, port) = (proxy.proxy.host(), proxy.proxy.port());
+        let tcp = self.connect(resolver, host, port, proxy.address).await?;
+        match (&proxy.secure, secure) {
+            (None, None) => Ok(plain(Carrier::Plain(self.pass(proxy, tcp).await?))),
+            (None, Some(secure)) => {
+                let tcp = self.pass(proxy, tcp).await?;
+                Ok(dialled(self.secure(secure, offer, tcp).await?, Carrier::Tls))
+            }
+            (Some(outer), inner) => {
+                let outer = self.secure(outer, Offer::Http1, tcp).await?;
+                let outer = self.pass(proxy, *outer).await?;
+                let Some(secure) = inner else { return Ok(plain(Carrier::Tls(Box::new(outer)))) };
+                Ok(dialled(self.secure(secure, offer, outer).await?, Carrier::Nested))
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        resolver: &Resolver,
+        host: &str,
+        port: u16,
+        address: Option<IpAddr>,
+    ) -> Result<TcpStream, SendError> {
+        let addresses = match address {
+            Some(address) => Addresses::from_iter([SocketAddr::new(address, port)]),
+            None => resolver
+                .addresses(host, port)
+                .await
+                .map_err(|error| self.fail(Fault::Lookup).caused_by(error))?,
+        };
+        self.enter(Phase::Connect);
+        let tcp = first_of(addresses)
+            .await
+            .and_then(|tcp| prepare(&tcp).map(|()| tcp))
+            .map_err(|error| self.fail(Fault::Connect).caused_by(error))?;
+        Ok(tcp)
+    }
+
+    /// Has the egress proxy connect `io` with the destination.
+    async fn pass<T>(&self, proxy: &ReadyProxy, io: T) -> Result<T, SendError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.enter(Phase::Proxy);
+        let passed = connect(io, connect_request(proxy)).await;
+        passed.map_err(|refusal| {
+            let status = if let Refusal::Status(status) = refusal { Some(status) } else { None };
+            self.fail(Fault::Proxy(status)).caused_by(refusal)
+        })
+    }
+
+    async fn secure<T>(
+        &self,
+        secure: &Secure,
+        offer: Offer,
+        io: T,
+    ) -> Result<Box<TlsStream<T>>, SendError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.enter(Phase::Tls);
+        let config = match offer {
+            Offer::Any => &secure.tls.any,
+            Offer::Http1 => &secure.tls.http1,
+        };
+        let handshake = TlsConnector::from(Arc::clone(config)).connect(secure.name.clone(), io);
+        let tls = Box::pin(handshake).await;
+        Ok(Box::new(tls.map_err(|error| self.fail(Fault::Tls).caused_by(error))?))
+    }
+
+    fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, fault: Fault) -> SendError {
+        SendError::new(&self.destination.place, fault, Sent::No)
+    }
+}
+
+fn plain(carrier: Carrier) -> Dialled {
+    Dialled { stream: carrier.into(), http2: false }
+}
+
+fn dialled<T>(tls: Box<TlsStream<T>>, carrier: fn(Box<TlsStream<T>>) -> Carrier) -> Dialled {
+    let http2 = tls.get_ref().1.alpn_protocol() == Some(H2);
+    Dialled { stream: carrier(tls).into(), http2 }
+}
+
+fn connect_request(proxy: &ReadyProxy) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = Method::CONNECT;
+    *request.uri_mut() = proxy.target.clone();
+    request.headers_mut().insert(header::HOST, proxy.target_host.clone());
+    if let Some(authorization) = proxy.proxy.authorization() {
+        request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
+    }
+    request
+}
+
+/// The first address that takes a connection; each gets a head start over the next.
+async fn first_of(addresses: Addresses) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut trying = FuturesUnordered::new();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no addresses");
+    while let Some(address) = waiting.next() {
+        trying.push(TcpStream::connect(address));
+        let head_start = sleep(STAGGER);
+        tokio::select! {
+            Some(tried) = trying.next() => match tried {
+                Ok(tcp) => return Ok(tcp),
+                Err(error) => last = error,
+            },
+            () = head_start, if waiting.len() > 0 => {}
+        }
+    }
+    while let Some(tried) = trying.next().await {
+        match tried {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Small writes leave at once, and a connection that has died in silence is noticed.
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
+    SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+}
