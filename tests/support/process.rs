@@ -184,6 +184,11 @@ impl Proxy {
         [self.process.stdout.text(), self.process.stderr.text()].concat()
     }
 
+    /// Sends SIGHUP: what changed is read at once.
+    pub fn prompt(&self) {
+        self.process.signal("HUP");
+    }
+
     /// Sends SIGTERM and returns at once.
     pub fn terminate(&self) {
         self.process.signal("TERM");
