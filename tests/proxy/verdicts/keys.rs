@@ -188,7 +188,6 @@ fn nothing_is_replayed_after_the_first_byte() {
     assert_eq!(reply.status, 200);
     assert!(reply.complete && reply.text().contains("\"code\":\"503\""), "{}", reply.text());
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    let _ = Format::ALL;
 }
 
 #[test]
