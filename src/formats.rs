@@ -20,4 +20,4 @@ pub mod wire;
 
 pub use known::Known;
 pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
-pub use wire::{Auth, Dialect, Wire};
+pub use wire::{Auth, Dialect, Pattern, Wire};

@@ -45,20 +45,15 @@ pub(super) fn of_provider(
 }
 
 /// What the caller at `at` may use.
-pub(super) fn of_caller(
-    draft: &Draft<'_>,
-    at: &At<'_>,
-    written: &OneOrMany<raw::Limit>,
-) -> Vec<Limit> {
+pub(super) fn check_caller(draft: &Draft<'_>, at: &At<'_>, written: &OneOrMany<raw::Limit>) {
     let at_limits = at.key("limits");
-    let read = |(index, limit): (usize, &raw::Limit)| {
+    for (index, limit) in written.0.iter().enumerate() {
         let at = at_limits.index(index);
         if !limit.quota_groups.is_empty() {
             draft.error(&at.key("quotaGroups"), "only a provider's limits have quota groups");
         }
-        one(draft, &at, limit)
-    };
-    written.0.iter().enumerate().filter_map(read).collect()
+        one(draft, &at, limit);
+    }
 }
 
 /// The names of a provider's quota groups; `None` where they cannot be known yet, because every
