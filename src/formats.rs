@@ -19,5 +19,18 @@ pub mod verdict;
 pub mod wire;
 
 pub use known::Known;
+pub mod edit;
+pub mod facts;
+pub mod path;
+pub mod stored;
+pub mod text;
+pub mod verdict;
+pub mod wire;
+
+pub use edit::{Edit, Edited, apply};
+pub use facts::{Facts, Unreadable, takes_stream_options};
+pub use path::{Endpoint, PathFacts, door, read_path};
+pub use stored::{StoredId, StoredIds};
+pub use text::TextCounts;
 pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
 pub use wire::{Auth, Dialect, Pattern, Wire};
