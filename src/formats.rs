@@ -4,6 +4,7 @@
 //! Pure: bytes and times in, values out.
 
 pub mod delay;
+mod cut;
 pub mod edit;
 pub mod error_body;
 pub mod facts;
@@ -14,6 +15,11 @@ pub mod models;
 pub mod path;
 mod scalar;
 mod skim;
+pub mod meter;
+pub mod path;
+mod scalar;
+mod skim;
+mod sse;
 pub mod stored;
 mod tally;
 pub mod text;
@@ -26,6 +32,7 @@ pub use error_body::{Refused, error_body};
 pub use facts::{Facts, Unreadable, takes_stream_options};
 pub use judge::{Evidence, judge, judge_event};
 pub use levels::{Samples, levels};
+pub use meter::{Meter, Outcome, Pieces, Plan, Reading};
 pub use path::{Endpoint, PathFacts, door, read_path};
 pub use stored::{StoredId, StoredIds};
 pub use text::TextCounts;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Reason;
 use super::key::Key;
-use crate::formats::stored::{StoredId, StoredIds};
+use crate::formats::stored::StoredId;
 use crate::formats::text::TextCounts;
 
 /// What is noted on the way.
