@@ -7,5 +7,6 @@
 pub mod clock;
 
 pub mod formats;
+pub mod limits;
 pub mod keys;
 pub mod config;
