@@ -15,7 +15,7 @@ mod level;
 mod queue;
 mod rule;
 
-pub use hold::jitter;
+pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
 pub use level::Level;
 pub use queue::{Queue, Ticket};

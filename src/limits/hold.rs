@@ -15,9 +15,9 @@ const ABSURD: Duration = Duration::from_hours(24);
 /// Spread over which those who wait for one moment come back.
 const JITTER: Duration = Duration::from_secs(1);
 
-/// The holds of one ledger: one for each dimension, and one for all of it.
+/// What refusals hold back: requests that cost some of a dimension, or all of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Holds {
+pub struct Holds {
     all: Moment,
     of: [Moment; 4],
     /// When the latest hold without a hint was set, and for how long.
@@ -28,7 +28,7 @@ pub(super) struct Holds {
 impl Holds {
     /// A request sent at `sent` was refused: nothing that costs any of `dimension` passes until
     /// `retry_at`, or for a growing while if the provider did not say. The latest moment wins.
-    pub(super) fn set(
+    pub fn set(
         &mut self,
         dimension: Option<Dimension>,
         retry_at: Option<Moment>,
@@ -55,14 +55,14 @@ impl Holds {
     }
 
     /// A request sent at `sent` was carried.
-    pub(super) fn carried(&mut self, sent: Moment) {
+    pub fn carried(&mut self, sent: Moment) {
         if sent > self.since {
             self.wait = Duration::ZERO;
         }
     }
 
     /// Until when a request of that cost is held, and by which dimension.
-    pub(super) fn until(&self, cost: &Cost) -> (Moment, Option<Dimension>) {
+    pub fn until(&self, cost: &Cost) -> (Moment, Option<Dimension>) {
         let mut latest = (self.all, None);
         for (dimension, until) in Dimension::ALL.into_iter().zip(self.of) {
             if until > latest.0 && cost.of(dimension) > 0 {
@@ -70,11 +70,6 @@ impl Holds {
             }
         }
         latest
-    }
-
-    /// Until when nothing at all passes: every request counts as a request.
-    pub(super) fn until_any(&self) -> Moment {
-        self.until(&Cost::REQUEST).0
     }
 
     fn slot(&mut self, dimension: Option<Dimension>) -> &mut Moment {

@@ -26,6 +26,12 @@ impl Ledger {
         }
     }
 
+    /// Whether a limit is known here that a sample could speak of.
+    pub fn counts(&self, sample: &Sample) -> bool {
+        let fits = |b: &Bucket| sample.window.is_none_or(|w| alike(nanos(w), nanos(b.window())));
+        self.buckets.iter().any(|b| same_dimension(b, sample) && b.known() && fits(b))
+    }
+
     fn observe_one(&mut self, reservation: &Reservation, sample: &Sample, now: Moment) {
         if sample.limit == Some(0) || (sample.limit.is_none() && sample.remaining.is_none()) {
             return;

@@ -238,9 +238,9 @@ impl Ledger {
         self.holds.carried(reservation.at);
     }
 
-    /// Until when no request at all passes, whatever it costs; the past if some may.
-    pub fn held_until(&self) -> Moment {
-        self.holds.until_any()
+    /// Until when refusals hold back a request of that cost; the past if they do not.
+    pub fn held_until(&self, cost: &Cost) -> Moment {
+        self.holds.until(cost).0
     }
 
     /// How much of the scarcest limit is left, of 1,024.
