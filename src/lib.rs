@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod serve;
 pub mod callers;
 pub mod formats;
+pub mod limits;
 pub mod keys;
 pub mod routes;
 pub mod upstream;
