@@ -184,8 +184,8 @@ pub(crate) struct Authority {
 impl Authority {
     /// A new one.
     pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
         static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
