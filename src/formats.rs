@@ -3,19 +3,16 @@
 //!
 //! Pure: bytes and times in, values out.
 
-pub mod delay;
 mod cut;
+pub mod delay;
 pub mod edit;
 pub mod error_body;
 pub mod facts;
 pub mod judge;
 pub mod known;
 pub mod levels;
-pub mod models;
-pub mod path;
-mod scalar;
-mod skim;
 pub mod meter;
+pub mod models;
 pub mod path;
 mod scalar;
 mod skim;
@@ -31,8 +28,9 @@ pub use edit::{Edit, Edited, apply};
 pub use error_body::{Refused, error_body};
 pub use facts::{Facts, Unreadable, takes_stream_options};
 pub use judge::{Evidence, judge, judge_event};
+pub use known::Known;
 pub use levels::{Samples, levels};
-pub use meter::{Meter, Outcome, Pieces, Plan, Reading};
+pub use meter::{Meter, Plan};
 pub use path::{Endpoint, PathFacts, door, read_path};
 pub use stored::{StoredId, StoredIds};
 pub use text::TextCounts;

@@ -7,8 +7,10 @@
 pub mod clock;
 
 pub mod cli;
+pub mod proxy;
 pub mod lifecycle;
 pub mod serve;
+pub mod pipeline;
 pub mod callers;
 pub mod formats;
 pub mod limits;
