@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::diagnostic::{Severity, closest, is_surely_a_credential, shown};
+use super::diagnostic::{Severity, is_surely_a_credential, shown};
 use super::place::{At, Draft};
 use super::raw::{self, Raw};
 use super::used::{Config, KeySource};
@@ -111,7 +111,7 @@ fn check_source(draft: &Draft<'_>, at: &At<'_>, source: &raw::KeySource, invento
     };
     let at_secret = at.key("secret");
     let Some(entries) = inventory.entries(secret) else {
-        let meant = closest(secret, inventory.secrets.iter().map(|(name, _)| &**name));
+        let meant = draft.closest(secret, inventory.secrets.iter().map(|(name, _)| &**name));
         let message = format!("there is no Secret `{}`", shown(secret));
         return draft.slip(&at_secret, message, meant);
     };
@@ -127,7 +127,7 @@ fn check_source(draft: &Draft<'_>, at: &At<'_>, source: &raw::KeySource, invento
         if let Some(entry) = entries.iter().find(|entry| *entry.name == **name) {
             report(draft, Some(&at_entry), secret, entry);
         } else {
-            let meant = closest(name, entries.iter().map(|entry| &*entry.name));
+            let meant = draft.closest(name, entries.iter().map(|entry| &*entry.name));
             draft.slip(&at_entry, format!("the Secret `{secret}` has no such entry"), meant);
         }
     }
