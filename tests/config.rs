@@ -179,6 +179,7 @@ providers:
     inventory.add("more", "long", Shape::TooLong);
     inventory.add("more", "same", Shape::DuplicateOf("openai-keys/a".into()));
     inventory.add("more", "trimmed", Shape::Trimmed);
+    inventory.add("more", "trimmed", Shape::DuplicateOf("openai-keys/a".into()));
     inventory.add_secret("nothing");
     inventory.add("unused", "empty", Shape::Empty);
     let outcome = read(&[source("f", text)], Some(&inventory));

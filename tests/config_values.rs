@@ -12,7 +12,6 @@ use keyweir::config::{Source, check, read};
 use keyweir::formats::{Auth, Dimension, Wire, known};
 
 const MINUTE: Duration = Duration::from_mins(1);
-const DAY: Duration = Duration::from_hours(24);
 
 fn config(text: &str) -> Config {
     let outcome = read(&[Source { name: "keyweir.yaml".into(), text: text.into() }], None);
@@ -95,22 +94,21 @@ fn every_amount_has_its_measure_and_window() {
         ("outputTokensPerMonth", Dimension::OutputTokens, 2_592_000),
     ];
     for (field, dimension, seconds) in fields {
-        let config = config_with(&format!("callers: {{default: {{limits: {{{field}: 7}}}}}}"));
-        let window = Duration::from_secs(seconds);
-        let expected = (Measure::Of(dimension), 7, window);
-        assert_eq!(bounds(&config.callers.default.limits[0]), [expected], "{field}");
+        let expected = (Measure::Of(dimension), 7, Duration::from_secs(seconds));
+        assert_eq!(bounds(&config_limited(field).providers[0].limits[0]), [expected], "{field}");
     }
 }
 
+fn config_limited(field: &str) -> Config {
+    config(&format!(
+        "providers: {{own: {{wire: openai, baseUrl: 'http://own', limits: {{{field}: 7}}}}}}"
+    ))
+}
+
 #[test]
-fn a_caller_may_be_limited_in_cost_and_at_once() {
-    let config = shipped("tests/config/good/design-first.yaml");
-    let expected = [
-        (Measure::Of(Dimension::Tokens), 20_000_000, DAY),
-        (Measure::Concurrency, 8, Duration::ZERO),
-        (Measure::Cost, 300_000_000, 30 * DAY),
-    ];
-    assert_eq!(bounds(&config.callers.rules[0].limits[0]), expected);
+fn requests_at_once_have_no_window() {
+    let config = config_limited("concurrency");
+    assert_eq!(bounds(&config.providers[0].limits[0]), [(Measure::Concurrency, 7, Duration::ZERO)]);
 }
 
 #[test]
@@ -200,11 +198,10 @@ fn every_known_provider_is_as_the_table_says() {
         let provider = named(&config, known.name);
         assert_eq!((provider.wire, provider.dialect), (known.wire, known.dialect));
         assert_eq!((&provider.auth, &*provider.headers), (&known.auth, known.headers));
-        assert_eq!(provider.door(known.wire), Some(known.door_prefix));
-        for (wire, prefix) in known.also {
-            assert_eq!(provider.door(*wire), Some(*prefix));
-        }
-        assert_eq!(provider.door(Wire::Http), None);
+        assert_eq!(&*provider.door_prefix, known.door_prefix);
+        let also: Vec<(Wire, &str)> =
+            provider.also.iter().map(|(wire, path)| (*wire, &**path)).collect();
+        assert_eq!(also, known.also);
     }
 }
 

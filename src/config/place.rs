@@ -219,6 +219,11 @@ impl Draft<'_> {
         self.findings.describe(self.find(at).key)
     }
 
+    /// Something worth knowing about the value at `at`, and what was perhaps meant.
+    pub(super) fn hint(&self, at: &At<'_>, message: impl Into<String>, meant: String) {
+        self.add(Severity::Warning, at, message.into(), Some(meant));
+    }
+
     fn add(&self, severity: Severity, at: &At<'_>, message: String, meant: Option<String>) {
         if self.findings.are_full_for(severity) {
             return;
