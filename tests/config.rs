@@ -2,7 +2,7 @@
 //!
 //! `UPDATE=1 cargo test --test config` rewrites what is expected; look at the difference.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share may fail loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

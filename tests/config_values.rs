@@ -1,6 +1,6 @@
 //! What is written is what is used: the values that come out of a configuration.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share may fail loudly")]
 
 use std::path::Path;
 use std::time::Duration;
