@@ -2,7 +2,6 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::diagnostic::closest;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
 use super::super::used::{Caller, Callers, Priority};
@@ -53,7 +52,7 @@ fn check_tiers(draft: &Draft<'_>, at: &At<'_>, tiers: &Ordered<raw::Caller>) {
 fn check_tier(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, tiers: &Ordered<raw::Caller>) {
     let Some(tier) = &written.tier else { return };
     if !tiers.0.iter().any(|(name, _)| name == tier) {
-        let meant = closest(tier, tiers.0.iter().map(|(name, _)| name.as_str()));
+        let meant = draft.closest(tier, tiers.0.iter().map(|(name, _)| name.as_str()));
         draft.slip(&at.key("tier"), "there is no such tier", meant);
     }
 }

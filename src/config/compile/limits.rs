@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::diagnostic::closest;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, OneOrMany};
 use super::super::used::{Bound, KeySource, Limit, Measure};
@@ -76,7 +75,7 @@ fn groups(work: &Work<'_>, keys: &[KeySource]) -> Option<Vec<Box<str>>> {
 fn check_groups(draft: &Draft<'_>, at: &At<'_>, limit: &raw::Limit, groups: &[Box<str>]) {
     for (index, name) in limit.quota_groups.iter().enumerate() {
         if !groups.iter().any(|group| **group == **name) {
-            let meant = closest(name, groups.iter().map(|group| &**group));
+            let meant = draft.closest(name, groups.iter().map(|group| &**group));
             draft.slip(&at.index(index), "no key of this provider is in this quota group", meant);
         }
     }
