@@ -23,6 +23,9 @@ const NANOS: u128 = 1_000_000_000;
 /// As many retries are saved up at most, or ten seconds' floor if that is more.
 const SAVED: u128 = 10 * RETRY;
 const SAVED_SECONDS: u128 = 10;
+const NEVER: u128 = u128::MAX;
+/// Others ask too: a little later than the first possible moment.
+const SLACK: Duration = Duration::from_millis(10);
 
 impl RetryBudget {
     /// `permille` retries for a thousand requests, and `floor` thousandths of a retry a second.
@@ -48,6 +51,13 @@ impl RetryBudget {
         }
     }
 
+    /// When the next retry can be asked for, if no request comes in before.
+    pub fn next(&self, now: Moment) -> Moment {
+        let missing = RETRY.saturating_sub(self.balance);
+        let wait = missing.checked_div(u128::from(self.floor)).unwrap_or(NEVER);
+        now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)) + SLACK
+    }
+
     fn refill(&mut self, now: Moment) {
         let passed = now.since(self.at);
         self.at = self.at.max(now);
@@ -67,6 +77,13 @@ pub struct Backoff {
     pub base: Duration,
     /// The longest.
     pub max: Duration,
+}
+
+impl Default for Backoff {
+    /// The shortest is a round trip, the longest what a person would still wait.
+    fn default() -> Self {
+        Self { base: Duration::from_millis(100), max: Duration::from_secs(10) }
+    }
 }
 
 impl Backoff {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use crate::formats::Pattern;
 use crate::limits::{Learning, Rule};
 
 use super::secret::Fingerprint;
@@ -82,22 +83,6 @@ impl Default for Breaker {
             open: Duration::from_secs(1),
             max_open: Duration::from_secs(30),
         }
-    }
-}
-
-/// A name, or the beginning of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
-    /// The name, or how it begins.
-    pub text: Box<str>,
-    /// Whether anything may follow.
-    pub open: bool,
-}
-
-impl Pattern {
-    /// Whether `name` is meant.
-    pub fn matches(&self, name: &str) -> bool {
-        if self.open { name.starts_with(&*self.text) } else { name == &*self.text }
     }
 }
 

@@ -25,6 +25,10 @@ enum Any {
 const NOT_FOUND_ENOUGH: u8 = 2;
 
 impl Tried {
+    /// Nothing yet.
+    pub const NOTHING: Self =
+        Self { keys: Bits::EMPTY, groups: Bits::EMPTY, not_found: 0, any: Any::Nothing };
+
     /// Takes down an attempt and its verdict: what concerns the key alone leaves the other keys of
     /// its group to try, everything else does not. `status` is that of the provider's answer, zero
     /// if there was none.

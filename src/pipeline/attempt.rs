@@ -16,12 +16,15 @@ use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use super::verdicts::{self, Heard};
 use super::wait::Place;
-use super::{Hall, charge, outbound};
+use super::{Hall, charge, outbound, tunnel};
 use crate::clock::{Moment, Now};
 use crate::formats::{Judgement, Samples, Verdict};
 use crate::keys::{self, Ask, Backoff, Body, GroupId, Nothing, Tried};
 use crate::telemetry::LaneId;
-use crate::upstream::{Fault, ResponseBody, SendError, Sent};
+use crate::upstream::{
+    Destination, Fault, Outbound, ResponseBody, SendError, Sent, Tunnel, Tunnelled,
+    Upstream,
+};
 
 /// An answer on its way to the client.
 #[derive(Debug)]
@@ -36,18 +39,29 @@ pub struct Carried {
     pub spending: Option<Spending>,
 }
 
+/// What an errand brought back.
+#[derive(Debug)]
+pub enum Answered {
+    /// An answer.
+    Whole(Carried),
+    /// The provider's agreement to another protocol, and the bytes.
+    Upgraded(Response<()>, Tunnel),
+}
+
 /// Carries an errand until there is an answer for the client.
 pub async fn carry(
     hall: &Hall,
     exchange: &mut Exchange,
     parts: &Parts,
     errand: &Errand,
-) -> Result<Carried, Refusal> {
+) -> Result<Answered, Refusal> {
     let mut trial = Trial::new(hall, exchange, parts, errand);
     loop {
-        let Some(admitted) = trial.admit().await else { return trial.give_up() };
-        if let Some(carried) = trial.attempt(admitted).await? {
-            return Ok(carried);
+        let Some(admitted) = trial.admit().await else {
+            return giving_up::decide(trial).map(Answered::Whole);
+        };
+        if let Some(answered) = trial.attempt(admitted).await? {
+            return Ok(answered);
         }
     }
 }
@@ -267,7 +281,7 @@ impl<'a> Trial<'a> {
     }
 
     /// One try. An answer for the client, or nothing yet.
-    async fn attempt(&mut self, admitted: Admitted) -> Result<Option<Carried>, Refusal> {
+    async fn attempt(&mut self, admitted: Admitted) -> Result<Option<Answered>, Refusal> {
         let Admitted { target, card, spending } = admitted;
         let snapshot = Arc::clone(&self.exchange.snapshot);
         let index = self.errand.resolved.targets.get(target).map_or(0, |target| target.provider);
@@ -276,17 +290,26 @@ impl<'a> Trial<'a> {
         let model = self.model(target);
         let outbound = outbound::build(provider, model, &card, self.parts, self.errand)?;
         let since = self.exchange.clock.moment();
-        let sent = self.hall.upstream.send(&provider.destination, outbound).await;
+        let sent = send(&self.hall.upstream, self.parts, &provider.destination, outbound).await;
         let heard = match sent {
-            Ok(response) => verdicts::hear(provider, response, model, &self.exchange.clock).await,
+            Ok(Tunnelled::Refused(response)) => {
+                verdicts::hear(provider, response, model, &self.exchange.clock).await
+            }
+            Ok(Tunnelled::Open(agreed, tunnel)) => {
+                self.exchange.was_away(since);
+                spending.refused();
+                return Ok(Some(Answered::Upgraded(agreed, tunnel)));
+            }
             Err(error) => {
                 self.exchange.was_away(since);
                 return self.unanswered(target, &error, spending);
             }
         };
         self.exchange.was_away(since);
-        Ok(self.weigh(Carried { heard, target, card, spending: Some(spending) }))
+        let carried = Carried { heard, target, card, spending: Some(spending) };
+        Ok(self.weigh(carried).map(Answered::Whole))
     }
+
 
     fn turn_to(&mut self, index: usize, provider: &Provider, target: usize, card: &Card) {
         let snapshot = &self.exchange.snapshot;
@@ -378,7 +401,7 @@ impl<'a> Trial<'a> {
         target: usize,
         error: &SendError,
         spending: Spending,
-    ) -> Result<Option<Carried>, Refusal> {
+    ) -> Result<Option<Answered>, Refusal> {
         tracing::debug!(%error, "No answer");
         let judgement = Judgement::of(error.verdict());
         self.exchange.judged(&judgement, None);
@@ -421,10 +444,19 @@ impl<'a> Trial<'a> {
         let deployed = self.provider(target)?.deployments.get(named);
         Some(deployed.map_or(named, |deployment| &**deployment))
     }
+}
 
-    fn give_up(self) -> Result<Carried, Refusal> {
-        giving_up::decide(self)
+async fn send(
+    upstream: &Upstream,
+    parts: &Parts,
+    destination: &Arc<Destination>,
+    outbound: Outbound<'_>,
+) -> Result<Tunnelled, SendError> {
+    if tunnel::is_asked(parts) {
+        // Rare and large: boxed, so that every other request's future stays small.
+        return Box::pin(upstream.tunnel(destination, outbound)).await;
     }
+    upstream.send(destination, outbound).await.map(Tunnelled::Refused)
 }
 
 /// The head and body of an upstream answer.
