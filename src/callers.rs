@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::formats::Pattern;
+
 /// Who may ask for what: the rules, and what holds where none matches.
 #[derive(Clone, Debug, Default)]
 pub struct Callers {
@@ -44,15 +46,6 @@ pub enum Priority {
     Normal,
     /// Served first.
     High,
-}
-
-/// A name, or the beginning of one before a `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern {
-    /// The text before the `*`, or all of it.
-    pub text: Box<str>,
-    /// Whether a `*` followed.
-    pub open: bool,
 }
 
 /// What a request was granted: its rule's terms, within which its own headers choose.
@@ -135,13 +128,6 @@ impl Priority {
     /// The class of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
-    }
-}
-
-impl Pattern {
-    /// Whether `name` is meant.
-    pub fn matches(&self, name: &str) -> bool {
-        if self.open { name.starts_with(&*self.text) } else { name == &*self.text }
     }
 }
 

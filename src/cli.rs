@@ -1,10 +1,14 @@
 //! The commands and their flags.
 
+mod check;
+mod proxy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// The arguments of the process.
 #[derive(Debug, Parser)]
@@ -149,6 +153,20 @@ pub struct DemoArguments {
     pub seconds: u64,
 }
 
+/// Does what was asked for.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Proxy(arguments) => proxy::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(_) => ExitCode::FAILURE,
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "keyweir", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
 /// `250ms`, `28s`, `2m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
@@ -159,7 +177,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_flags_do_not_contradict_each_other() {

@@ -86,9 +86,10 @@ fn merged(sources: &[Source], findings: &Findings) -> Option<Node> {
         findings.add(Severity::Error, None, String::new(), message, None);
         return None;
     }
+    let mut budget = yaml::Budget::new();
     let parsed: Vec<Option<Node>> = (0u16..)
         .zip(sources)
-        .map(|(file, source)| yaml::parse(&source.text, file, findings))
+        .map(|(file, source)| yaml::parse(&source.text, file, &mut budget, findings))
         .collect();
     let mut root = Node::new(start, Value::Null);
     for node in parsed {

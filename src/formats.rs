@@ -3,21 +3,37 @@
 //!
 //! Pure: bytes and times in, values out.
 
-pub mod models;
+mod cut;
 pub mod delay;
+pub mod edit;
 pub mod error_body;
+pub mod facts;
 pub mod judge;
-pub mod levels;
-pub mod verdict;
-pub mod wire;
-
-pub use error_body::{Refused, error_body, error_event};
-pub use judge::{Evidence, judge, judge_event};
-pub use levels::{Samples, levels};
 pub mod known;
+pub mod levels;
+pub mod meter;
+pub mod models;
+pub mod path;
+mod scalar;
+mod skim;
+mod sse;
+pub mod stored;
+mod tally;
+pub mod text;
+pub mod usage;
 pub mod verdict;
 pub mod wire;
 
+pub use edit::{Edit, Edited, apply};
+pub use error_body::{Refused, error_body};
+pub use facts::{Facts, Unreadable, takes_stream_options};
+pub use judge::{Evidence, judge, judge_event};
 pub use known::Known;
+pub use levels::{Samples, levels};
+pub use meter::{Meter, Plan};
+pub use path::{Endpoint, PathFacts, door, read_path};
+pub use stored::{StoredId, StoredIds};
+pub use text::TextCounts;
+pub use usage::read_usage;
 pub use verdict::{Dimension, Judgement, Sample, Scope, Usage, Verdict};
-pub use wire::{Auth, Dialect, Wire};
+pub use wire::{Auth, Dialect, Pattern, Wire};

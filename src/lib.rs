@@ -6,13 +6,18 @@
 
 pub mod clock;
 
+pub mod cli;
+pub mod proxy;
 pub mod lifecycle;
+pub mod serve;
+pub mod pipeline;
 pub mod callers;
 pub mod formats;
+pub mod limits;
 pub mod keys;
 pub mod routes;
+pub mod upstream;
 pub mod telemetry;
 pub mod admin;
-pub mod upstream;
 pub mod config;
 pub mod sources;

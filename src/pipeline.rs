@@ -2,9 +2,11 @@
 
 mod answer;
 mod attempt;
+mod charge;
 mod desk;
 mod entry;
 mod exchange;
+mod giving_up;
 mod headers;
 mod intake;
 mod outbound;
@@ -20,28 +22,29 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::lifecycle::Clock;
+use crate::lifecycle::{Clock, Tasks};
 use crate::upstream::Upstream;
 
 pub use answer::AnswerBody;
-pub use desk::{Card, Desk};
+pub use desk::{Budget, Card, Desk};
 pub use refusal::{Reason, Refusal};
 pub use snapshot::{ModelNames, Provider, Snapshot};
 
-use entry::Errand;
+use attempt::Answered;
 use exchange::Exchange;
 
 /// One worker's hall.
 #[derive(Debug)]
 pub struct Hall {
     clock: Clock,
+    tasks: Tasks,
     upstream: Upstream,
 }
 
 impl Hall {
-    /// A hall whose back door is `upstream`.
-    pub const fn new(clock: Clock, upstream: Upstream) -> Self {
-        Self { clock, upstream }
+    /// A hall with a back door of its own.
+    pub fn new(clock: Clock, tasks: Tasks) -> Self {
+        Self { clock, tasks, upstream: Upstream::new() }
     }
 
     /// Answers one request, on one snapshot from its beginning to its end.
@@ -50,7 +53,7 @@ impl Hall {
         snapshot: Arc<Snapshot>,
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange::begin(snapshot, self.clock, &parts);
         let wire = entry::caller_wire(&exchange.snapshot, &parts);
         let errand = match entry::read(&mut exchange, &parts, body).await {
@@ -58,7 +61,10 @@ impl Hall {
             Err(refusal) => return answer::refuse(&mut exchange, &refusal, wire),
         };
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
-            Ok(carried) => carried.relay(exchange, &errand),
+            Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand),
+            Ok(Answered::Upgraded(agreed, tunnel)) => {
+                tunnel::open(&self.tasks, exchange, &mut parts, agreed, tunnel)
+            }
             Err(refusal) => answer::refuse(&mut exchange, &refusal, wire),
         }
     }

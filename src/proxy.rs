@@ -1,6 +1,7 @@
 //! The wiring: the only place that builds rooms and swaps snapshots.
 
 mod build;
+pub(crate) mod keyring;
 mod observe;
 mod worker;
 
@@ -73,14 +74,17 @@ impl Proxy {
     pub fn start(options: &Options, letter: &Letter) -> Result<Self, Fatal> {
         let clock = Clock::start();
         let lifecycle = Lifecycle::new(options.drain_mode, options.drain);
-        let mut builder = Builder::new(clock).map_err(|error| Fatal::System("metrics", error))?;
-        let snapshot = builder.build(letter).map_err(Fatal::Config)?;
-        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+        let mut builder = Builder::new(clock).map_err(Fatal::Config)?;
+        let built = builder.build(letter).map_err(Fatal::Config)?;
         let workers = workers(options.workers.or(builder.workers()));
         let (listen, listeners) = open(options.listen, workers)?;
         let (admin, admin_listener) = open(options.admin, 1)?;
-        let observer =
-            Arc::new(Observer::new(clock, lifecycle.clone(), Arc::clone(&snapshots), &builder));
+        let (snapshot, news) = built;
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+        let metrics = builder.metrics().clone();
+        let observer = Observer::new(clock, lifecycle.clone(), metrics, Arc::clone(&snapshots));
+        observer.taken(&news, letter);
+        let observer = Arc::new(observer);
         let mut threads = Vec::new();
         for (number, listener) in (1..).zip(listeners) {
             let (snapshots, lifecycle) = (Arc::clone(&snapshots), lifecycle.clone());
@@ -133,14 +137,12 @@ impl Proxy {
     /// Takes what was read, or says why not and leaves everything as it was.
     pub fn take(&mut self, letter: &Letter) {
         match self.builder.build(letter) {
-            Ok(snapshot) => {
-                let generation = snapshot.generation;
+            Ok((snapshot, news)) => {
                 self.snapshots.store(Arc::new(snapshot));
-                self.builder.in_force(letter);
-                self.observer.taken(letter);
-                tracing::info!(generation, "Configuration and Secrets taken");
+                self.observer.taken(&news, letter);
+                tracing::info!(generation = news.generation, "Configuration and Secrets taken");
             }
-            Err(mistakes) => self.observer.refused(&mistakes),
+            Err(mistakes) => self.observer.refused(&mistakes, letter),
         }
     }
 

@@ -41,7 +41,7 @@ pub enum Strategy {
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     providers: HashMap<Box<str>, usize>,
-    wires: Vec<Wire>,
+    wires: Vec<Vec<Wire>>,
     aliases: HashMap<Box<str>, Alias>,
 }
 
@@ -65,15 +65,16 @@ pub enum Astray {
 }
 
 impl Routes {
-    /// The routes over these providers (name and wire format, in the order configured).
+    /// The routes over these providers: name and wire formats, its own first, in the order
+    /// configured.
     pub fn new<'n>(
-        providers: impl IntoIterator<Item = (&'n str, Wire)>,
+        providers: impl IntoIterator<Item = (&'n str, Vec<Wire>)>,
         aliases: Vec<Alias>,
     ) -> Self {
         let mut routes = Self::default();
-        for (index, (name, wire)) in providers.into_iter().enumerate() {
+        for (index, (name, wires)) in providers.into_iter().enumerate() {
             routes.providers.entry(name.into()).or_insert(index);
-            routes.wires.push(wire);
+            routes.wires.push(wires);
         }
         routes.aliases = aliases.into_iter().map(|alias| (alias.name.clone(), alias)).collect();
         routes
@@ -126,11 +127,13 @@ impl Routes {
     }
 
     fn first(&self, wire: Wire) -> Result<usize, Astray> {
-        self.wires.iter().position(|own| *own == wire).ok_or(Astray::NoProvider(wire))
+        let own = self.wires.iter().position(|wires| wires.first() == Some(&wire));
+        let also = || self.wires.iter().position(|wires| wires.contains(&wire));
+        own.or_else(also).ok_or(Astray::NoProvider(wire))
     }
 
     fn speaks(&self, target: &Target, wire: Wire) -> bool {
-        self.wires.get(target.provider) == Some(&wire)
+        self.wires.get(target.provider).is_some_and(|wires| wires.contains(&wire))
     }
 }
 
@@ -168,8 +171,11 @@ mod tests {
     }
 
     fn routes() -> Routes {
-        let providers =
-            [("openai", Wire::OpenAi), ("anthropic", Wire::Anthropic), ("local", Wire::OpenAi)];
+        let providers = [
+            ("openai", vec![Wire::OpenAi]),
+            ("anthropic", vec![Wire::Anthropic]),
+            ("local", vec![Wire::OpenAi, Wire::Anthropic]),
+        ];
         let chat = Alias {
             name: "chat".into(),
             strategy: Strategy::Priority,

@@ -2,7 +2,7 @@
 //!
 //! `UPDATE=1 cargo test --test config` rewrites what is expected; look at the difference.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share may fail loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -179,6 +179,7 @@ providers:
     inventory.add("more", "long", Shape::TooLong);
     inventory.add("more", "same", Shape::DuplicateOf("openai-keys/a".into()));
     inventory.add("more", "trimmed", Shape::Trimmed);
+    inventory.add("more", "trimmed", Shape::DuplicateOf("openai-keys/a".into()));
     inventory.add_secret("nothing");
     inventory.add("unused", "empty", Shape::Empty);
     let outcome = read(&[source("f", text)], Some(&inventory));

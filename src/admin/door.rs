@@ -43,7 +43,10 @@ impl Admin {
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "the admin port only shows: GET or HEAD\n");
+            return text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "the admin port only shows: GET or HEAD\n",
+            );
         }
         match path {
             "/ready" => return self.ready(),
@@ -82,7 +85,9 @@ impl Admin {
     fn metrics(&self) -> Response<Full<Bytes>> {
         (self.look)();
         match self.metrics.render() {
-            Ok(body) => reply(&[("content-type", "text/plain; version=0.0.4; charset=utf-8")], body),
+            Ok(body) => {
+                reply(&[("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
+            }
             Err(error) => {
                 tracing::error!(%error, "Could not write the metrics");
                 text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written\n")

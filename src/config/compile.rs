@@ -23,11 +23,15 @@ const VERSION: u64 = 1;
 struct Work<'a> {
     draft: &'a Draft<'a>,
     inventory: Option<&'a Inventory>,
+    /// What the rules of callers are called.
+    rules: &'a [&'a str],
 }
 
 /// Compiles the whole configuration.
 pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory>) -> Config {
-    let work = Work { draft, inventory };
+    let rules: Vec<&str> =
+        raw.callers.rules.iter().filter_map(|rule| rule.name.as_deref()).collect();
+    let work = Work { draft, inventory, rules: &rules };
     check_version(draft, raw.version);
     let mut roster = providers::compile(&work, &raw.providers);
     let aliases = models::compile(&work, &raw.models, &mut roster);

@@ -107,6 +107,16 @@ impl Findings {
         }
     }
 
+    /// Whether nothing of that severity can be added any more.
+    pub(super) fn are_full_for(&self, severity: Severity) -> bool {
+        let found = self.found.borrow();
+        let full = found.len() >= MOST
+            && (severity == Severity::Warning
+                || found.iter().all(|held| held.severity == severity));
+        self.overflown.set(self.overflown.get() || full);
+        full
+    }
+
     /// Whether there is a mistake among them.
     pub(super) fn has_errors(&self) -> bool {
         self.found.borrow().iter().any(|held| held.severity == Severity::Error)
@@ -128,8 +138,9 @@ impl Findings {
         found
             .sort_by_key(|diagnostic| (rank(&diagnostic.file), diagnostic.line, diagnostic.column));
         if overflown.get() {
+            let severity = found.iter().map(|held| held.severity).min();
             found.push(Diagnostic {
-                severity: Severity::Error,
+                severity: severity.unwrap_or(Severity::Warning),
                 file: None,
                 line: None,
                 column: None,
@@ -153,6 +164,8 @@ pub(super) fn closest<'a>(
 ) -> Option<String> {
     /// Below it a suggestion is rather a joke (clap uses 0.7).
     const ALIKE: f64 = 0.7;
+    /// Nobody has more to choose from, and a hostile file could go on for minutes.
+    const MOST_CANDIDATES: usize = 1_000;
     // Anything is like a letter or two, measuring is quadratic, and nobody misspells that much.
     if !(3..=64).contains(&word.len()) {
         return None;
@@ -160,6 +173,7 @@ pub(super) fn closest<'a>(
     let lower = word.to_lowercase();
     candidates
         .into_iter()
+        .take(MOST_CANDIDATES)
         .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(likeness, candidate)| *likeness > ALIKE && *candidate != word)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
@@ -260,7 +274,7 @@ mod tests {
             "sk-proj-abcdefghijklmnop",
             "AIzaSyA0123456789abcdefghijk",
             "gsk_0123456789abcdefghijklmn",
-            "prefix sk-ant-REDACTED",
+            "a key: xai-abcdefghijklmnopqrst",
             "Zk3vJq8TtLm2XcWb7YpR9sDf",
         ] {
             assert_eq!(shown(key), "[redacted]");

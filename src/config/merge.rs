@@ -71,8 +71,10 @@ mod tests {
 
     fn merged(base: &str, later: &str) -> (Node, Vec<String>) {
         let findings = Findings::new(["base".into(), "team".into()].into_iter());
-        let mut node = yaml::parse(base, 0, &findings).unwrap();
-        merge(&mut node, yaml::parse(later, 1, &findings).unwrap(), &findings);
+        let mut budget = yaml::Budget::new();
+        let mut node = yaml::parse(base, 0, &mut budget, &findings).unwrap();
+        let later = yaml::parse(later, 1, &mut budget, &findings).unwrap();
+        merge(&mut node, later, &findings);
         (node, findings.into_sorted().iter().map(ToString::to_string).collect())
     }
 

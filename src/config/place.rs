@@ -153,6 +153,16 @@ impl Draft<'_> {
         self.add(Severity::Error, at, message.into(), meant);
     }
 
+    /// Of `candidates` the one that `word` is probably a slip of.
+    pub(super) fn closest<'c>(
+        &self,
+        word: &str,
+        candidates: impl IntoIterator<Item = &'c str>,
+    ) -> Option<String> {
+        // Nobody would read it.
+        if self.findings.are_full_for(Severity::Error) { None } else { closest(word, candidates) }
+    }
+
     /// Something worth knowing about the value at `at`.
     pub(super) fn warn(&self, at: &At<'_>, message: impl Into<String>) {
         self.add(Severity::Warning, at, message.into(), None);
@@ -209,7 +219,15 @@ impl Draft<'_> {
         self.findings.describe(self.find(at).key)
     }
 
+    /// Something worth knowing about the value at `at`, and what was perhaps meant.
+    pub(super) fn hint(&self, at: &At<'_>, message: impl Into<String>, meant: String) {
+        self.add(Severity::Warning, at, message.into(), Some(meant));
+    }
+
     fn add(&self, severity: Severity, at: &At<'_>, message: String, meant: Option<String>) {
+        if self.findings.are_full_for(severity) {
+            return;
+        }
         let found = self.find(at);
         if !found.known_bad {
             self.findings.add(severity, Some(found.place()), at.to_string(), message, meant);

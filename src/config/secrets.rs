@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::diagnostic::{Severity, closest, is_surely_a_credential, shown};
+use super::diagnostic::{Severity, is_surely_a_credential, shown};
 use super::place::{At, Draft};
 use super::raw::{self, Raw};
 use super::used::{Config, KeySource};
@@ -23,8 +23,8 @@ pub struct Inventory {
 pub struct EntryShape {
     /// Its name; a further key of a comma-separated list has `-2`, `-3`... behind it.
     pub name: Box<str>,
-    /// Whether its value can be a key.
-    pub shape: Shape,
+    /// What is to be said of its value; nothing where it simply can be a key.
+    pub shapes: Vec<Shape>,
 }
 
 /// Whether a value can be a key.
@@ -45,12 +45,17 @@ pub enum Shape {
 }
 
 impl Inventory {
-    /// Adds an entry; the Secret comes with it.
+    /// Adds an entry; the Secret comes with it. For an entry that is there already, one more thing
+    /// that is to be said of it.
     pub fn add(&mut self, secret: &str, entry: &str, shape: Shape) {
-        let entry = EntryShape { name: entry.into(), shape };
-        match self.secrets.iter_mut().find(|(name, _)| &**name == secret) {
-            Some((_, entries)) => entries.push(entry),
-            None => self.secrets.push((secret.into(), vec![entry])),
+        self.add_secret(secret);
+        let Some((_, entries)) = self.secrets.iter_mut().find(|(name, _)| &**name == secret) else {
+            return;
+        };
+        let shapes = if shape == Shape::Ok { Vec::new() } else { vec![shape] };
+        match entries.iter_mut().find(|held| *held.name == *entry) {
+            Some(held) => held.shapes.extend(shapes),
+            None => entries.push(EntryShape { name: entry.into(), shapes }),
         }
     }
 
@@ -111,7 +116,7 @@ fn check_source(draft: &Draft<'_>, at: &At<'_>, source: &raw::KeySource, invento
     };
     let at_secret = at.key("secret");
     let Some(entries) = inventory.entries(secret) else {
-        let meant = closest(secret, inventory.secrets.iter().map(|(name, _)| &**name));
+        let meant = draft.closest(secret, inventory.secrets.iter().map(|(name, _)| &**name));
         let message = format!("there is no Secret `{}`", shown(secret));
         return draft.slip(&at_secret, message, meant);
     };
@@ -127,7 +132,7 @@ fn check_source(draft: &Draft<'_>, at: &At<'_>, source: &raw::KeySource, invento
         if let Some(entry) = entries.iter().find(|entry| *entry.name == **name) {
             report(draft, Some(&at_entry), secret, entry);
         } else {
-            let meant = closest(name, entries.iter().map(|entry| &*entry.name));
+            let meant = draft.closest(name, entries.iter().map(|entry| &*entry.name));
             draft.slip(&at_entry, format!("the Secret `{secret}` has no such entry"), meant);
         }
     }
@@ -145,7 +150,13 @@ fn check_found(draft: &Draft<'_>, sources: &[KeySource], inventory: &Inventory) 
 }
 
 fn report(draft: &Draft<'_>, at: Option<&At<'_>>, secret: &str, entry: &EntryShape) {
-    let (severity, what) = match &entry.shape {
+    for shape in &entry.shapes {
+        report_shape(draft, at, &format!("entry `{}` of `{secret}`", shown(&entry.name)), shape);
+    }
+}
+
+fn report_shape(draft: &Draft<'_>, at: Option<&At<'_>>, entry: &str, shape: &Shape) {
+    let (severity, what) = match shape {
         Shape::Ok => return,
         Shape::Trimmed => {
             (Severity::Warning, "has white space around it, which is trimmed".to_owned())
@@ -159,7 +170,7 @@ fn report(draft: &Draft<'_>, at: Option<&At<'_>>, secret: &str, entry: &EntrySha
         }
         Shape::TooLong => (Severity::Error, "is too long for a key".to_owned()),
     };
-    let message = format!("entry `{}` of `{secret}` {what}", shown(&entry.name));
+    let message = format!("{entry} {what}");
     match (at, severity) {
         (Some(at), Severity::Error) => draft.error(at, message),
         (Some(at), Severity::Warning) => draft.warn(at, message),

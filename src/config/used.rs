@@ -8,7 +8,10 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 
-use crate::formats::{Auth, Dialect, Dimension, Wire};
+pub use crate::callers::{Caller, Callers, Priority};
+pub use crate::formats::models::Price;
+pub use crate::formats::{Auth, Dialect, Dimension, Pattern, Wire};
+pub use crate::telemetry::AccessLog;
 
 /// One whole configuration.
 #[derive(Clone, Debug, Default)]
@@ -196,64 +199,6 @@ pub enum Strategy {
     LeastBusy,
 }
 
-/// A name, or the beginning of one before a `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern {
-    /// The text before the `*`, or all of it.
-    pub text: Box<str>,
-    /// Whether a `*` followed.
-    pub open: bool,
-}
-
-impl Pattern {
-    /// Whether `name` is meant.
-    pub fn matches(&self, name: &str) -> bool {
-        if self.open { name.starts_with(&*self.text) } else { name == &*self.text }
-    }
-}
-
-/// Who may ask for what, and how long they wait.
-#[derive(Clone, Debug, Default)]
-pub struct Callers {
-    /// What holds where no rule says otherwise.
-    pub default: Caller,
-    /// The rules, first match wins.
-    pub rules: Vec<Caller>,
-}
-
-/// One caller's rule.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// Its name: its metric label.
-    pub name: Box<str>,
-    /// Headers that must all be there with exactly that value.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The class its requests wait in.
-    pub priority: Priority,
-    /// The highest class a request may ask for.
-    pub max_priority: Priority,
-    /// How long a request waits for capacity, and the longest it may ask for.
-    pub max_wait: Duration,
-    /// Models it may use; empty for any.
-    pub models: Vec<Pattern>,
-    /// What it may use.
-    pub limits: Vec<Limit>,
-    /// The largest body it may send, where smaller than the server's.
-    pub max_body: Option<u64>,
-}
-
-/// The class a request waits in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Priority {
-    /// Served when nothing else waits.
-    Batch,
-    /// The usual.
-    #[default]
-    Normal,
-    /// Served first.
-    High,
-}
-
 /// Whether limits are enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -301,20 +246,6 @@ pub struct Telemetry {
     pub access_log: AccessLog,
 }
 
-/// Which requests leave an access record.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum AccessLog {
-    /// None.
-    Off,
-    /// Those that failed for the application.
-    #[default]
-    Failures,
-    /// All.
-    All,
-    /// All failures, and this share (0 to 1) of the rest.
-    Sample(f64),
-}
-
 /// The data port's own bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
@@ -322,30 +253,6 @@ pub struct Server {
     pub workers: Option<NonZeroU32>,
     /// The largest JSON body that is read, in bytes.
     pub max_body: u64,
-}
-
-/// US dollars per million tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Price {
-    /// Input.
-    pub input: f64,
-    /// Input read from the provider's cache.
-    pub cached_input: f64,
-    /// Input written to the provider's cache.
-    pub cache_write: f64,
-    /// Output.
-    pub output: f64,
-}
-
-impl Provider {
-    /// The path below the base URL that stands for the unified door's `/v1` when it is asked in
-    /// `wire`; `None` if it does not speak that.
-    pub fn door(&self, wire: Wire) -> Option<&str> {
-        if wire == self.wire {
-            return Some(&self.door_prefix);
-        }
-        self.also.iter().find(|(also, _)| *also == wire).map(|(_, prefix)| &**prefix)
-    }
 }
 
 impl BaseUrl {
@@ -363,21 +270,6 @@ impl Default for Timeouts {
     fn default() -> Self {
         let minutes = Duration::from_mins(10);
         Self { connect: Duration::from_secs(5), first_byte: minutes, idle: minutes }
-    }
-}
-
-impl Default for Caller {
-    fn default() -> Self {
-        Self {
-            name: "default".into(),
-            headers: Vec::new(),
-            priority: Priority::Normal,
-            max_priority: Priority::High,
-            max_wait: Duration::from_secs(30),
-            models: Vec::new(),
-            limits: Vec::new(),
-            max_body: None,
-        }
     }
 }
 

@@ -13,11 +13,28 @@ use super::place::{Entry, Node, Place, Value};
 const MOST_BYTES: usize = 1024 * 1024;
 /// The deepest nesting that is read; the configuration itself needs eight levels.
 const MOST_LEVELS: usize = 64;
-/// The most values one file may hold once its aliases are written out.
-const MOST_VALUES: usize = 100_000;
+/// The most values that all files together may hold once their aliases are written out. Some of what
+/// follows takes time in the square of it, and a fleet's largest configuration has a tenth.
+const MOST_VALUES: usize = 20_000;
+
+/// How many values may still be read.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Budget {
+    /// For all the files of one configuration.
+    pub(super) const fn new() -> Self {
+        Self(MOST_VALUES)
+    }
+}
 
 /// Reads the file with that index. `None` if its syntax is broken, which is then among the findings.
-pub(super) fn parse(text: &str, file: u16, findings: &Findings) -> Option<Node> {
+pub(super) fn parse(
+    text: &str,
+    file: u16,
+    budget: &mut Budget,
+    findings: &Findings,
+) -> Option<Node> {
     let start = Place { file, line: 1, column: 1 };
     let fail = |place: Place, message: String| {
         findings.add(Severity::Error, Some(place), String::new(), message, None);
@@ -27,7 +44,7 @@ pub(super) fn parse(text: &str, file: u16, findings: &Findings) -> Option<Node> 
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::new(file, findings);
+    let mut builder = Builder::new(file, budget, findings);
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
@@ -51,8 +68,8 @@ struct Halt {
 struct Open {
     place: Place,
     anchor: usize,
-    /// How many values had been counted when it began, so that an alias knows what it repeats.
-    counted: usize,
+    /// How many values could still be read when it began, so that an alias knows what it repeats.
+    left: usize,
     content: Content,
 }
 
@@ -81,17 +98,17 @@ struct Key {
 struct Builder<'a> {
     file: u16,
     findings: &'a Findings,
+    budget: &'a mut Budget,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
-    values: usize,
     documents: usize,
     root: Option<Node>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(file: u16, findings: &'a Findings) -> Self {
+    fn new(file: u16, budget: &'a mut Budget, findings: &'a Findings) -> Self {
         let (open, anchors) = (Vec::new(), HashMap::new());
-        Self { file, findings, open, anchors, values: 0, documents: 0, root: None }
+        Self { file, findings, budget, open, anchors, documents: 0, root: None }
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Halt> {
@@ -135,14 +152,14 @@ impl<'a> Builder<'a> {
         if self.awaits_key() {
             return Err(self.halt(span.start, "a key must be a text, not a list or map"));
         }
-        let counted = self.values;
+        let left = self.budget.0;
         self.count(1, span)?;
-        self.open.push(Open { place: self.place(span.start), anchor, counted, content });
+        self.open.push(Open { place: self.place(span.start), anchor, left, content });
         Ok(())
     }
 
     fn end(&mut self, span: Span) -> Result<(), Halt> {
-        let Some(Open { place, anchor, counted, content }) = self.open.pop() else {
+        let Some(Open { place, anchor, left, content }) = self.open.pop() else {
             return Err(self.halt(span.start, "an end without a beginning"));
         };
         let value = match content {
@@ -151,7 +168,7 @@ impl<'a> Builder<'a> {
         };
         let node = Node::new(place, value);
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.values.saturating_sub(counted)));
+            self.anchors.insert(anchor, (node.clone(), left.saturating_sub(self.budget.0)));
         }
         self.put(node);
         Ok(())
@@ -292,11 +309,11 @@ impl<'a> Builder<'a> {
     }
 
     fn count(&mut self, more: usize, span: Span) -> Result<(), Halt> {
-        self.values = self.values.saturating_add(more);
-        if self.values > MOST_VALUES {
+        let Some(left) = self.budget.0.checked_sub(more) else {
             let message = format!("more than {MOST_VALUES} values, aliases written out");
             return Err(self.halt(span.start, &message));
-        }
+        };
+        self.budget.0 = left;
         Ok(())
     }
 
@@ -317,7 +334,7 @@ mod tests {
 
     fn tree(text: &str) -> (Option<Node>, Vec<String>) {
         let findings = Findings::new(["f".into()].into_iter());
-        let node = parse(text, 0, &findings);
+        let node = parse(text, 0, &mut Budget::new(), &findings);
         (node, findings.into_sorted().iter().map(ToString::to_string).collect())
     }
 
@@ -377,7 +394,7 @@ mod tests {
         }
         let (node, found) = tree(&text);
         assert!(node.is_none());
-        assert!(found[0].contains("more than 100000 values"), "{found:?}");
+        assert!(found[0].contains("more than 20000 values"), "{found:?}");
     }
 
     #[test]

@@ -77,3 +77,19 @@ pub enum Auth {
     /// The bare key in a header of this name, e.g. `x-api-key`.
     Header(HeaderName),
 }
+
+/// A name, or the beginning of one before a `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    /// The text before the `*`, or all of it.
+    pub text: Box<str>,
+    /// Whether a `*` followed.
+    pub open: bool,
+}
+
+impl Pattern {
+    /// Whether `name` is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.open { name.starts_with(&*self.text) } else { name == &*self.text }
+    }
+}

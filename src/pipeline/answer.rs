@@ -4,14 +4,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
+use super::attempt::Carried;
+use super::entry::Errand;
 use super::exchange::Exchange;
+use super::outbound;
 use super::refusal::{Hint, Refusal};
-use super::relay::{Broken, Relay};
-use crate::formats::{self, Refused, Wire};
+use super::relay::{self, Broken, Relay};
+use super::{headers, snapshot::Provider};
+use crate::formats::{self, Meter, Plan, Refused, Verdict, Wire};
+use crate::telemetry::Outcome;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -65,7 +70,7 @@ pub fn refuse(exchange: &mut Exchange, refusal: &Refusal, wire: Wire) -> Respons
     let mut response = Response::new(AnswerBody::Whole(Some(body)));
     *response.status_mut() = row.status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_TYPE, content_type);
     if wire == Wire::Anthropic {
         headers.insert(ANTHROPIC_REQUEST_ID, id.clone());
     }
@@ -86,6 +91,65 @@ pub fn refuse(exchange: &mut Exchange, refusal: &Refusal, wire: Wire) -> Respons
     tell_effort(exchange, headers);
     exchange.refused(refusal, row.status.as_u16(), id);
     response
+}
+
+/// Passes a provider's answer on.
+pub fn relay(carried: Carried, mut exchange: Exchange, errand: &Errand) -> Response<AnswerBody> {
+    let Carried { heard, target, card, spending } = carried;
+    let snapshot = std::sync::Arc::clone(&exchange.snapshot);
+    let resolved = errand.resolved.targets.get(target);
+    let provider = resolved.and_then(|target| snapshot.providers.get(target.provider));
+    let mut head = heard.head;
+    headers::strip_answer(&mut head.headers);
+    let strips = provider.is_some_and(|provider| outbound::asks_usage(provider, errand));
+    let meter = meter(provider, errand, &head.headers, strips);
+    if snapshot.response_headers {
+        let headers = &mut head.headers;
+        if let Some(provider) = provider {
+            headers.insert(names::PROVIDER, provider.name_header.clone());
+        }
+        headers.insert(names::KEY, card.name_header.clone());
+        if let Some(model) = resolved.and_then(|target| target.model.as_deref()) {
+            set(headers, names::MODEL, model);
+        }
+    }
+    tell_effort(&exchange, &mut head.headers);
+    if strips {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    exchange.answered(head.status.as_u16(), &head.headers);
+    let outcome = match heard.judgement.verdict {
+        Verdict::Ok => Outcome::Ok,
+        _ if head.status.is_client_error() => Outcome::ClientError,
+        _ => Outcome::UpstreamError,
+    };
+    let parts = relay::Parts {
+        head: heard.read,
+        body: heard.rest,
+        unchanged: !strips,
+        meter,
+        exchange,
+        spending,
+        outcome,
+    };
+    Response::from_parts(head, AnswerBody::Relayed(Box::new(Relay::new(parts))))
+}
+
+fn meter(
+    provider: Option<&Provider>,
+    errand: &Errand,
+    headers: &HeaderMap,
+    strip_usage: bool,
+) -> Meter {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    Meter::new(&Plan {
+        wire: errand.path.wire,
+        endpoint: errand.path.endpoint,
+        dialect: provider.map_or(formats::Dialect::Generic, |provider| provider.dialect),
+        content_type: text(CONTENT_TYPE),
+        content_encoding: text(CONTENT_ENCODING),
+        strip_usage,
+    })
 }
 
 /// The tries and the wait, as headers.

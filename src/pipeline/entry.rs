@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
-use crate::formats::{self, Endpoint, Facts, PathFacts, Wire};
+use crate::formats::{self, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target};
 
 /// A JSON body above this size is read by a thread beside the data thread.

@@ -13,6 +13,7 @@ use crate::callers::Terms;
 use crate::clock::{Moment, Now};
 use crate::formats::{Judgement, Usage, Verdict};
 use crate::lifecycle::Clock;
+use crate::telemetry::metrics::Waiting;
 use crate::telemetry::{Lane, LaneId, Outcome, Record};
 
 /// One request, from its head to the end of its answer. Dropped before it was closed, it counts as
@@ -116,10 +117,14 @@ impl Exchange {
     }
 
     /// Notes who is asked now.
-    pub fn turn_to(&mut self, id: LaneId) -> &Arc<Lane> {
-        let lane = self.snapshot.lane(id);
+    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>) {
         self.attempts += 1;
-        self.lane.insert(lane)
+        self.lane = Some(self.snapshot.lane(id, key));
+    }
+
+    /// Counts it among those that wait, for as long as the guard lives.
+    pub fn waiting(&self) -> Waiting {
+        self.snapshot.sheet.metrics().waiting(self.terms.priority.as_str())
     }
 
     /// Notes what the upstream answer meant.

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::refusal::{Reason, Refusal};
+use crate::upstream::BoxError;
 
 /// How much of a streamed body is kept for another try.
 pub const KEPT: usize = 256 * 1024;
@@ -139,12 +140,12 @@ pub struct ReplayBody {
 
 impl Body for ReplayBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let replay = self.replay.clone();
         let mut kept = replay.lock();
         if let Some(piece) = kept.pieces.get(self.next) {
@@ -163,7 +164,7 @@ impl Body for ReplayBody {
             }
             Some(Err(_)) => {}
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -77,7 +77,7 @@ fn unified_path(provider: &Provider, model: Option<&str>, path: &str, errand: &E
         let base = &provider.base_path;
         return format!("{base}/openai/deployments/{model}{rest}?api-version={version}");
     }
-    [&*provider.base_path, &*provider.door_prefix, rest].concat()
+    [&*provider.base_path, provider.door(errand.path.wire), rest].concat()
 }
 
 /// Operations that classic Azure serves under a deployment's path (openai-python, `lib/azure.py`).

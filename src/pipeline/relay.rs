@@ -35,6 +35,7 @@ pub struct Relay {
     meter: Meter,
     exchange: Exchange,
     spending: Option<Spending>,
+    closed: bool,
     outcome: Outcome,
 }
 
@@ -70,8 +71,8 @@ pub struct Parts {
     pub meter: Meter,
     /// The request.
     pub exchange: Exchange,
-    /// What it holds of the limits.
-    pub spending: Spending,
+    /// What it holds of the limits; `None` if that is settled.
+    pub spending: Option<Spending>,
     /// How the request ends for the application if the answer passes whole.
     pub outcome: Outcome,
 }
@@ -93,7 +94,8 @@ impl Relay {
             length,
             meter,
             exchange,
-            spending: Some(spending),
+            spending,
+            closed: false,
             outcome,
         }
     }
@@ -163,7 +165,9 @@ impl Relay {
 
     /// Settles what it cost and writes down how it ended. Only the first time counts.
     fn close(&mut self, outcome: Outcome, word: Option<&'static str>) {
-        let Some(spending) = self.spending.take() else { return };
+        if mem::replace(&mut self.closed, true) {
+            return;
+        }
         let reading = self.meter.reading();
         let word = word.unwrap_or(match reading.outcome {
             Ended::Complete => "complete",
@@ -171,7 +175,9 @@ impl Relay {
             Ended::Error { .. } => "error",
         });
         let usage = reading.usage;
-        spending.settle(&reading, &mut self.exchange);
+        if let Some(spending) = self.spending.take() {
+            spending.settle(&reading, &mut self.exchange);
+        }
         self.exchange.close(outcome, Ending { usage, word });
     }
 

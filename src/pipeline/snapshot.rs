@@ -9,6 +9,7 @@ use super::desk::Desk;
 use crate::callers::Callers;
 use crate::formats::models::{self, Price};
 use crate::formats::{Dialect, Usage, Wire};
+use crate::keys::Backoff;
 use crate::routes::Routes;
 use crate::telemetry::record::Floodgate;
 use crate::telemetry::sheet::Labels;
@@ -53,8 +54,9 @@ pub struct Provider {
     pub dialect: Dialect,
     /// The path of its base URL, without a trailing slash.
     pub base_path: Box<str>,
-    /// The path below it that stands for the unified door's `/v1`.
-    pub door_prefix: Box<str>,
+    /// What it speaks, its own wire format first, each with the path below the base URL that stands
+    /// for the unified door's `/v1`.
+    pub doors: Vec<(Wire, Box<str>)>,
     /// Headers that every request to it carries unless the caller set them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Where it is.
@@ -65,6 +67,16 @@ pub struct Provider {
     pub api_version: Option<Box<str>>,
     /// Azure: model name to deployment name.
     pub deployments: HashMap<Box<str>, Arc<str>>,
+    /// How long to wait before what was tried is tried again.
+    pub backoff: Backoff,
+}
+
+impl Provider {
+    /// The path below the base URL that stands for the unified door's `/v1` in that wire format.
+    pub fn door(&self, wire: Wire) -> &str {
+        let door = self.doors.iter().find(|(own, _)| *own == wire).or_else(|| self.doors.first());
+        door.map_or("", |(_, prefix)| prefix)
+    }
 }
 
 /// The names of models that metrics may carry.
@@ -102,6 +114,11 @@ impl ModelNames {
     pub fn slot(&self, name: &str) -> u16 {
         let known = self.slots.get(name).or_else(|| self.slots.get(models::find(name)?.name));
         known.map_or(0, |(slot, _)| *slot)
+    }
+
+    /// The label of a name.
+    pub fn label(&self, name: &str) -> Arc<str> {
+        if name.is_empty() { Arc::from("") } else { self.name(self.slot(name)) }
     }
 
     fn name(&self, slot: u16) -> Arc<str> {

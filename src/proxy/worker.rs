@@ -13,7 +13,6 @@ use tokio::runtime::Builder;
 use crate::lifecycle::{Clock, Lifecycle};
 use crate::pipeline::{AnswerBody, Hall, Snapshot};
 use crate::serve::{self, Handler, Rounds};
-use crate::upstream::Upstream;
 
 /// One worker's way from a request to the hall: the snapshot is loaded here, once for each request.
 #[derive(Clone, Debug)]
@@ -44,8 +43,7 @@ pub(super) fn start(
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let upstream = Upstream::new(lifecycle.tasks.clone());
-            let hall = Arc::new(Hall::new(clock, upstream));
+            let hall = Arc::new(Hall::new(clock, lifecycle.tasks.clone()));
             drop(lifecycle.tasks.spawn(pulse.keep()));
             let rounds = Rounds {
                 connections: lifecycle.connections.clone(),

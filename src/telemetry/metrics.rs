@@ -182,11 +182,28 @@ impl Metrics {
         Ok(text)
     }
 
+    /// Counts one more that waits for capacity, for as long as the guard lives.
+    pub fn waiting(&self, priority: &str) -> Waiting {
+        let gauge = self.queue_depth.with_label_values(&[priority]);
+        gauge.inc();
+        Waiting(gauge)
+    }
+
     fn build_info(&self) -> Result<(), prometheus::Error> {
         let opts = Opts::new("keyweir_build_info", "The build that runs");
         let info = IntGaugeVec::new(opts, &["version"])?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         self.registry.register(Box::new(info))
+    }
+}
+
+/// One that waits for capacity.
+#[derive(Debug)]
+pub struct Waiting(IntGauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

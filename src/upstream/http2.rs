@@ -46,9 +46,13 @@ const HEAD: u32 = 64 * 1024;
 /// Streams on one connection, however many the peer would take: one lost packet holds up all.
 const STREAMS: usize = 256;
 
-/// Streams opened before the peer's settings have come. Few enough for any server; and no server's
-/// own limit, so that a change tells that they have.
-const STREAMS_AT_FIRST: usize = 9;
+/// Streams opened before the peer's settings have come: the one that every server takes. The others
+/// of a burst wait for the settings, which follow the handshake by a round trip at most.
+const STREAMS_AT_FIRST: usize = 1;
+
+/// What h2 takes for the limit until then. No server can announce it, so any other value is the
+/// peer's own.
+const UNSETTLED: usize = usize::MAX - 1;
 
 /// Streams that clients left and whose last frames may still come. Beyond h2's default of 50 those
 /// frames would count as the peer's errors, of which a connection bears only 1,024.
@@ -108,7 +112,7 @@ impl Http2 {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(HEAD)
-            .initial_max_send_streams(STREAMS_AT_FIRST)
+            .initial_max_send_streams(UNSETTLED)
             .max_concurrent_reset_streams(STREAMS_LEFT)
             .enable_push(false)
             .handshake(stream);

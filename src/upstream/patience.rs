@@ -130,8 +130,8 @@ mod tests {
 
     const TIMEOUTS: Timeouts = Timeouts {
         connect: Duration::from_secs(5),
-        first_byte: Duration::from_secs(600),
-        idle: Duration::from_secs(60),
+        first_byte: Duration::from_mins(10),
+        idle: Duration::from_mins(1),
     };
 
     async fn seconds_until(patience: &mut Patience) -> u64 {

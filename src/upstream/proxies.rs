@@ -115,15 +115,15 @@ impl Proxy {
             None => (None, rest),
         };
         let uri = Uri::try_from(authority).map_err(|_| "its host cannot be read")?;
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let host = uri.host().unwrap_or_default();
+        let port = match authority.strip_prefix(host).unwrap_or_default() {
+            "" => default_port(tls),
+            port => port.trim_start_matches(':').parse().map_err(|_| "its port cannot be")?,
+        };
+        let host = host.trim_matches(['[', ']']);
         if host.is_empty() {
             return Err("it has no host");
         }
-        let port = match uri.port() {
-            Some(_) => uri.port_u16().ok_or("its port cannot be")?,
-            None if authority.ends_with(':') => return Err("its port cannot be"),
-            None => default_port(tls),
-        };
         Ok(Self { tls, host: host.into(), port, authorization: user.map(basic).transpose()? })
     }
 }

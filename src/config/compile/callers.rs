@@ -2,7 +2,6 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::diagnostic::closest;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
 use super::super::used::{Caller, Callers, Priority};
@@ -53,7 +52,7 @@ fn check_tiers(draft: &Draft<'_>, at: &At<'_>, tiers: &Ordered<raw::Caller>) {
 fn check_tier(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, tiers: &Ordered<raw::Caller>) {
     let Some(tier) = &written.tier else { return };
     if !tiers.0.iter().any(|(name, _)| name == tier) {
-        let meant = closest(tier, tiers.0.iter().map(|(name, _)| name.as_str()));
+        let meant = draft.closest(tier, tiers.0.iter().map(|(name, _)| name.as_str()));
         draft.slip(&at.key("tier"), "there is no such tier", meant);
     }
 }
@@ -110,10 +109,9 @@ fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, base: &Caller) -> 
         Some(models) => names::patterns(draft, &at.key("models"), models),
         None => base.models.clone(),
     };
-    let limits = match &written.limits {
-        Some(limits) => limits::of_caller(draft, at, limits),
-        None => base.limits.clone(),
-    };
+    if let Some(limits) = &written.limits {
+        limits::check_caller(draft, at, limits);
+    }
     let priority = written.priority.map_or(base.priority, priority);
     let max_priority = written.max_priority.map_or(base.max_priority, self::priority);
     let own = written.priority.is_some() || written.max_priority.is_some();
@@ -129,7 +127,6 @@ fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, base: &Caller) -> 
         max_priority,
         max_wait: written.max_wait.map_or(base.max_wait, |span| span.0),
         models,
-        limits,
         max_body: settings::body(draft, &at_body, written.max_body).or(base.max_body),
     }
 }

@@ -105,7 +105,7 @@ fn one(
     let headers = headers(draft, &at, written);
     let weight = settings::weight(draft, &at, written.weight);
     for (caller_index, caller) in written.callers.iter().enumerate() {
-        names::check_label(draft, &at.key("callers").index(caller_index), caller);
+        check_caller(work, &at.key("callers").index(caller_index), caller);
     }
     let source = KeySource {
         secret: secret(draft, &at, written.secret.as_deref())?.into(),
@@ -121,6 +121,16 @@ fn one(
         draft.error(&at, format!("the same entries are taken at {place} already"));
     }
     Some(source)
+}
+
+/// A caller may be a workload that no rule names, so only a near miss of a rule is worth a word.
+fn check_caller(work: &Work<'_>, at: &At<'_>, caller: &str) {
+    names::check_label(work.draft, at, caller);
+    if !work.rules.contains(&caller)
+        && let Some(meant) = work.draft.closest(caller, work.rules.iter().copied())
+    {
+        work.draft.hint(at, "no rule of `callers` has this name", meant);
+    }
 }
 
 fn secret<'a>(draft: &Draft<'_>, at: &At<'_>, written: Option<&'a str>) -> Option<&'a str> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::diagnostic::closest;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, OneOrMany};
 use super::super::used::{Bound, KeySource, Limit, Measure};
@@ -45,20 +44,15 @@ pub(super) fn of_provider(
 }
 
 /// What the caller at `at` may use.
-pub(super) fn of_caller(
-    draft: &Draft<'_>,
-    at: &At<'_>,
-    written: &OneOrMany<raw::Limit>,
-) -> Vec<Limit> {
+pub(super) fn check_caller(draft: &Draft<'_>, at: &At<'_>, written: &OneOrMany<raw::Limit>) {
     let at_limits = at.key("limits");
-    let read = |(index, limit): (usize, &raw::Limit)| {
+    for (index, limit) in written.0.iter().enumerate() {
         let at = at_limits.index(index);
         if !limit.quota_groups.is_empty() {
             draft.error(&at.key("quotaGroups"), "only a provider's limits have quota groups");
         }
-        one(draft, &at, limit)
-    };
-    written.0.iter().enumerate().filter_map(read).collect()
+        one(draft, &at, limit);
+    }
 }
 
 /// The names of a provider's quota groups; `None` where they cannot be known yet, because every
@@ -81,7 +75,7 @@ fn groups(work: &Work<'_>, keys: &[KeySource]) -> Option<Vec<Box<str>>> {
 fn check_groups(draft: &Draft<'_>, at: &At<'_>, limit: &raw::Limit, groups: &[Box<str>]) {
     for (index, name) in limit.quota_groups.iter().enumerate() {
         if !groups.iter().any(|group| **group == **name) {
-            let meant = closest(name, groups.iter().map(|group| &**group));
+            let meant = draft.closest(name, groups.iter().map(|group| &**group));
             draft.slip(&at.index(index), "no key of this provider is in this quota group", meant);
         }
     }

@@ -102,7 +102,8 @@ fn resolve<'a>(
             }
             _ => {
                 let message = format!("there is no provider `{}`", shown(provider));
-                let meant = roster.closest(provider).map(|name| format!("{name}/{model}"));
+                let meant = roster.closest(draft, provider);
+                let meant = meant.map(|name| format!("{name}/{model}"));
                 draft.slip(at, message, meant);
                 None
             }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
 
-use super::super::diagnostic::closest;
 use super::super::pending;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
@@ -50,9 +49,9 @@ impl Roster {
     }
 
     /// The name that `name` is probably a slip of.
-    pub(super) fn closest(&self, name: &str) -> Option<String> {
+    pub(super) fn closest(&self, draft: &Draft<'_>, name: &str) -> Option<String> {
         let own = self.providers.iter().map(|provider| &*provider.name);
-        closest(name, own.chain(known::all().iter().map(|known| known.name)))
+        draft.closest(name, known::all().iter().map(|known| known.name).chain(own))
     }
 
     /// The providers, in order.
@@ -168,7 +167,11 @@ fn identify(
     let Some(wire) = wire else {
         if !draft.is_written(&at.key("wire")) {
             let message = "nothing is known by this name: write its `wire` and `baseUrl`";
-            draft.slip(at, message, closest(name, known::all().iter().map(|known| known.name)));
+            draft.slip(
+                at,
+                message,
+                draft.closest(name, known::all().iter().map(|known| known.name)),
+            );
         }
         return None;
     };

@@ -6,7 +6,6 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use jiff::tz::TimeZoneDatabase;
 
-use super::super::diagnostic::closest;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
 use super::super::used::{AccessLog, Breaker, Mode, Pattern, Price, Retry, Server, Telemetry};
@@ -191,6 +190,6 @@ pub(super) fn check_time_zone(draft: &Draft<'_>, at: &At<'_>, name: &str) {
     let zones = TimeZoneDatabase::bundled();
     if zones.get(name).is_err() {
         let names: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
-        draft.slip(at, "not a time zone", closest(name, names.iter().map(String::as_str)));
+        draft.slip(at, "not a time zone", draft.closest(name, names.iter().map(String::as_str)));
     }
 }

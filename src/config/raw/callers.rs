@@ -110,7 +110,7 @@ pub(crate) enum Endpoint {
     Moderations,
     /// Reranking.
     Rerank,
-    /// Sessions over a web socket.
+    /// Conversations over a web socket.
     Realtime,
     /// Anything else.
     Other,

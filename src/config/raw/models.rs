@@ -8,7 +8,6 @@ use super::{Share, Span};
 /// A model name of your own that stands for targets.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[schemars(extend("required" = ["targets"]))]
 pub(crate) struct Alias {
     /// How a target is chosen; default `priority`.
     pub(crate) strategy: Option<Strategy>,

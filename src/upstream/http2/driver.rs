@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::super::pool::Pool;
 use super::super::stream::Stream;
-use super::{STREAMS, STREAMS_AT_FIRST, State};
+use super::{STREAMS, State, UNSETTLED};
 
 /// How often a connection with open streams is asked whether it lives, and how long it may take to
 /// say so. A model that thinks for minutes looks just like a dead peer; its connection does not.
@@ -57,12 +57,12 @@ pub(super) async fn drive(
 impl State {
     /// Takes up the peer's limit; whether it has changed.
     fn learn(&self, limit: usize) -> bool {
-        if limit == STREAMS_AT_FIRST && !self.settled.load(Ordering::Relaxed) {
+        if limit == UNSETTLED {
             return false;
         }
-        self.settled.store(true, Ordering::Relaxed);
         let limit = limit.min(STREAMS);
-        self.limit.swap(limit, Ordering::Relaxed) != limit
+        let known = self.limit.swap(limit, Ordering::Relaxed) == limit;
+        !self.settled.swap(true, Ordering::Relaxed) || !known
     }
 }
 

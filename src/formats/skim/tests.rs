@@ -1,0 +1,129 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+fn skim(body: &[u8], size: usize) -> (Tally, Skim) {
+    let (mut tally, mut skim) = (Tally::default(), Skim::new(Level::Top));
+    for chunk in body.chunks(size) {
+        skim.feed(chunk, &mut tally);
+    }
+    (tally, skim)
+}
+
+/// JSON of any shape, with names that matter among the others.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<u32>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "[a-z{}\\[\\],:\"\\\\\né]{0,40}".prop_map(Into::into),
+    ];
+    let names = [
+        "usage",
+        "model",
+        "id",
+        "error",
+        "choices",
+        "delta",
+        "content",
+        "message",
+        "output",
+        "response",
+        "type",
+        "prompt_tokens",
+        "a",
+        "\"",
+        "\\",
+        "a long name, longer than is kept of one",
+    ];
+    let name = prop::sample::select(names.to_vec());
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+            prop::collection::btree_map(name.clone(), inner, 0..6)
+                .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_read_as_a_tree_would_be(value in json(), size in 1_usize..50, pretty: bool) {
+        let body = if pretty { format!("{value:#}") } else { value.to_string() };
+        let (tally, skim) = skim(body.as_bytes(), size);
+        prop_assert!(skim.is_whole() && !skim.is_lost());
+        if value.is_object() {
+            let prompt = value["usage"]["prompt_tokens"].as_u64();
+            if value["usage"]["prompt_tokens"].is_u64() || !value["response"].is_object() && !value["message"].is_object() {
+                prop_assert!(prompt.is_none() || tally.counts.input.is_some());
+            }
+            if !value["response"].is_object() && !value["message"].is_object() {
+                prop_assert_eq!(tally.model.as_deref(), value["model"].as_str());
+            }
+            let shown = !matches!(&value["error"], Value::Null | Value::Bool(false))
+                && value["error"] != "" && value["error"] != Value::Object(serde_json::Map::new());
+            prop_assert!(tally.failed || !shown);
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_never_whole(value in json(), cut: usize) {
+        let body = value.to_string();
+        let cut = cut % body.len();
+        if value.is_object() || value.is_array() {
+            prop_assert!(!skim(&body.as_bytes()[..cut], 7).1.is_whole());
+        }
+    }
+}
+
+#[test]
+fn a_row_of_values_is_read_one_after_the_other() {
+    let (tally, skim) = skim(b"{\"model\":\"a\"}\n{\"model\":\"b\",\"done\":true}\n", 3);
+    assert_eq!((tally.model.as_deref(), tally.done), (Some("b"), true));
+    assert!(skim.is_whole() && skim.is_between());
+}
+
+#[test]
+fn what_is_no_json_is_not_read_on() {
+    for body in ["{x", "[}", "{\"a\":?", "<html>", "{\"a\" \"b\" c"] {
+        let (tally, skim) = skim(&[body.as_bytes(), b",\"model\":\"m\"}"].concat(), 4);
+        assert_eq!(tally.model, None, "{body}");
+        assert!(skim.is_lost(), "{body}");
+    }
+}
+
+#[test]
+fn nesting_costs_no_stack_and_no_memory() {
+    let deep = [b"{\"a\":".repeat(200_000), b"1".to_vec(), b"}".repeat(200_000)].concat();
+    assert!(skim(&deep, 4_096).1.is_whole());
+    let deltas = b"{\"delta\":".repeat(100_000);
+    let (_, skim) = skim(&deltas, 4_096);
+    assert!(skim.entered.len() <= MAX_ENTERED);
+}
+
+#[test]
+fn a_member_that_outgrows_what_is_kept_is_dropped() {
+    let long = "x".repeat(MAX_KEPT);
+    let body = format!(
+        r#"{{"model":"{long}","usage":{{"a":"{long}","prompt_tokens":1}},"error":"{long}","id":"file-1"}}"#
+    );
+    let (tally, skim) = skim(body.as_bytes(), 1_000);
+    assert_eq!((tally.model.as_deref(), tally.counts.input), (None, None));
+    assert!(tally.failed, "an error is one, however long");
+    assert_eq!(tally.stored.len(), 1);
+    assert!(skim.kept.capacity() <= 2 * MAX_KEPT);
+}
+
+#[test]
+fn structure_is_found_behind_any_run_of_numbers() {
+    for at in 0..100 {
+        let mut run = vec![b'1'; 100];
+        assert_eq!(find_structure(&run), None);
+        for byte in *b"{}[]\"" {
+            run[at] = byte;
+            assert_eq!(find_structure(&run), Some(at));
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The choice of a key for a request.
+
+use crate::clock::Moment;
+use crate::limits::{Binding, Cost};
+
+use super::bits::{Bits, Dice};
+use super::gate::Cause;
+use super::group::{Standing, Why};
+use super::pool::{Access, GroupId, KeyId, Pool, Probe, Reservation};
+use super::tried::Tried;
+
+/// What a request asks of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What the provider calls the model; empty where a request names none.
+    pub model: &'a str,
+    /// Who asks, for keys that only some may use.
+    pub caller: &'a str,
+    /// What it will cost.
+    pub cost: Cost,
+    /// What it has tried already.
+    pub tried: &'a Tried,
+    /// The group to take while it can carry the request: its prompt cache is warm.
+    pub preferred: Option<GroupId>,
+    /// The only group that has what the request names. One that has left the pool means nothing.
+    pub stored_in: Option<GroupId>,
+    /// Whether it can be sent again.
+    pub body: Body,
+    /// A random number.
+    pub random: u64,
+}
+
+/// Whether a request can be sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// Its body is kept for another try.
+    #[default]
+    Replayable,
+    /// It can be sent once, so it takes a key known to be good, and tries nothing for others.
+    Once,
+}
+
+/// What a pool can do for a request now.
+#[derive(Debug)]
+pub enum Choice {
+    /// Send it with this key. The capacity is taken.
+    Send(Reservation),
+    /// Nothing now, but later.
+    Wait(Wait),
+    /// Nothing, and waiting does not help.
+    Nothing(Nothing),
+}
+
+/// Until when to wait, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The soonest moment at which some group that the request has not tried can carry it, if
+    /// nothing happens before.
+    pub until: Moment,
+    /// The soonest moment at which one that it has tried can (within the retry budget).
+    pub again: Option<Moment>,
+    /// The group that frees first, and what it waits for.
+    pub group: GroupId,
+    /// What that group waits for.
+    pub cause: Cause,
+    /// The limit that decides there, where it is one.
+    pub binding: Option<Binding>,
+    /// What all groups wait for, each for one of these.
+    pub causes: Causes,
+}
+
+/// Why waiting does not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// There is no key for this caller and model.
+    NoKey,
+    /// Every key was refused by the provider.
+    AllInvalid,
+    /// The provider forbids this model to every valid key. As a rule the request has been told so by
+    /// the provider itself: one that has tried nothing is sent with a forbidden key all the same.
+    AllForbidden,
+    /// It is larger than that limit can ever hold, in every group.
+    Oversized(Binding),
+    /// Every group was tried by this request; the soonest may be tried again at that moment, within
+    /// the retry budget. [`Tried::again`] makes it so.
+    AllTried(Moment),
+}
+
+/// A set of causes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Causes(u8);
+
+impl Causes {
+    /// Whether that cause is among them.
+    pub const fn contains(self, cause: Cause) -> bool {
+        self.0 & (1 << cause as u8) != 0
+    }
+
+    /// Whether they are that cause and no other.
+    pub const fn only(self, cause: Cause) -> bool {
+        self.0 == 1 << cause as u8
+    }
+
+    const fn insert(&mut self, cause: Cause) {
+        self.0 |= 1 << cause as u8;
+    }
+}
+
+/// Groups drawn at random before all are looked at.
+const DRAWS: u32 = 4;
+/// What is free is compared in sixteenths: a smaller difference is none, and weight decides.
+const COARSE: u32 = 64;
+
+/// What a request can choose from.
+pub(super) struct Field {
+    model: u8,
+    access: Access,
+    /// Keys that may serve it at all: allowed, and not refused by the provider.
+    keys: Bits,
+    pub(super) groups: Bits,
+}
+
+/// A group, and those of its keys that come into question for a model.
+#[derive(Clone, Copy)]
+struct Pick {
+    group: u8,
+    keys: Bits,
+    model: u8,
+}
+
+/// What is in the way of all groups looked at so far.
+#[derive(Default)]
+pub(super) struct Survey {
+    pub(super) best: Option<(u8, u32)>,
+    pub(super) due: Option<u8>,
+    pub(super) untried: Option<(Moment, u8, Why)>,
+    pub(super) again: Option<(Moment, Option<Why>)>,
+    pub(super) causes: Causes,
+    pub(super) oversized: Option<Binding>,
+    pub(super) forbidden: Bits,
+    pub(super) invalid: Bits,
+}
+
+impl Pool {
+    /// Chooses a key and takes the capacity, or says until when to wait, or why that is no use.
+    ///
+    /// Of two groups drawn by weight the one with more left is taken. That costs the same for one
+    /// key as for 256; only when four draws in a row find nothing free are all groups looked at.
+    pub fn choose(&mut self, ask: &Ask<'_>, now: Moment) -> Choice {
+        self.looked = 0;
+        self.rack.tick(now);
+        let field = self.field(ask, now);
+        if ask.tried.not_found() {
+            return Choice::Nothing(Nothing::AllForbidden);
+        }
+        let mut dice = Dice(ask.random);
+        let keys = self.quick_keys(&field, ask);
+        if let Some(pick) = self.draw(&field, keys, ask, &mut dice, now)
+            && let Some(reservation) = self.take(pick, ask, &mut dice, now)
+        {
+            return Choice::Send(reservation);
+        }
+        self.choose_among_all(&field, ask, &mut dice, now)
+    }
+
+    pub(super) fn field(&mut self, ask: &Ask<'_>, now: Moment) -> Field {
+        let slot = self.models.find(ask.model).unwrap_or_else(|| self.meet(ask.model));
+        let named = self.callers.iter().find(|(name, _)| **name == *ask.caller);
+        let access = named.map_or(self.anyone, |(_, access)| *access);
+        let must = ask.stored_in.filter(|id| self.group_id(id.slot) == Some(*id));
+        let Some(model) = self.models.get_mut(slot) else {
+            return Field { model: slot, access, keys: Bits::EMPTY, groups: Bits::EMPTY };
+        };
+        model.tick(now);
+        let keys = model.keys.and(access.keys).without(model.forbidden);
+        let groups = model.groups.and(access.groups);
+        let groups = must.map_or(groups, |id| groups.and(Bits::one(id.slot)));
+        Field { model: slot, access, keys, groups }
+    }
+
+    /// A model name that is new here.
+    fn meet(&mut self, name: &str) -> u8 {
+        let slot = self.models.insert(name, self.groups.len());
+        for group in self.groups.iter_mut().flatten() {
+            group.forget_cell(slot);
+        }
+        self.connect_model(slot);
+        slot
+    }
+
+    /// Keys for the quick way: for a body that can be sent only once, good ones.
+    fn quick_keys(&self, field: &Field, ask: &Ask<'_>) -> Bits {
+        let keys = field.keys.and(self.rack.ready).without(ask.tried.keys);
+        match ask.body {
+            Body::Replayable => keys,
+            Body::Once => keys.and(self.rack.good),
+        }
+    }
+
+    /// The quick way: the preferred group, else the better of two.
+    fn draw(
+        &mut self,
+        field: &Field,
+        keys: Bits,
+        ask: &Ask<'_>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<Pick> {
+        let model = field.model;
+        let closed = self.models.get(model)?.closed;
+        let mut groups = field.groups.without(closed).without(ask.tried.groups);
+        let preferred = ask.preferred.filter(|id| self.group_id(id.slot) == Some(*id));
+        if let Some(id) = preferred.filter(|id| groups.contains(id.slot)) {
+            let pick = Pick { group: id.slot, keys, model };
+            if let Some(Standing::Open(_)) = self.look(pick, &ask.cost, now) {
+                return Some(pick);
+            }
+            groups.remove(id.slot);
+        }
+        let mut first: Option<(Pick, u32)> = None;
+        for _ in 0..DRAWS {
+            let Some(group) = self.group_weights.draw(groups, dice) else { break };
+            groups.remove(group);
+            let pick = Pick { group, keys, model };
+            match (self.look(pick, &ask.cost, now), first) {
+                (Some(Standing::Due), _) if ask.body == Body::Replayable => return Some(pick),
+                (Some(Standing::Open(free)), None) => first = Some((pick, free)),
+                (Some(Standing::Open(free)), Some((other, before))) => {
+                    let better = free / COARSE > before / COARSE;
+                    return Some(if better { pick } else { other });
+                }
+                _ => {}
+            }
+        }
+        first.map(|(pick, _)| pick)
+    }
+
+    /// How a group stands, unless it has none of these keys. What is so for every request is
+    /// remembered for the next one.
+    fn look(&mut self, pick: Pick, cost: &Cost, now: Moment) -> Option<Standing> {
+        self.looked += 1;
+        let Self { groups, models, spec, .. } = self;
+        let group = groups.get_mut(usize::from(pick.group))?.as_mut()?;
+        if group.keys.and(pick.keys).is_empty() {
+            return None;
+        }
+        let model = models.get_mut(pick.model)?;
+        group.cell_or_make((pick.model, &model.name), &spec.limits, spec.learning);
+        let standing = group.standing(pick.model, cost, now);
+        if let Standing::Shut(until, Why { for_all: true, .. }) = standing {
+            model.shut(pick.group, until);
+        }
+        Some(standing)
+    }
+
+    /// The thorough way: every group is looked at.
+    fn choose_among_all(
+        &mut self,
+        field: &Field,
+        ask: &Ask<'_>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Choice {
+        let survey = self.survey(field, ask, now);
+        let keys = field.keys.and(self.rack.ready).without(ask.tried.keys);
+        let chosen = survey.best.map(|(group, _)| group).or(survey.due);
+        let chosen = chosen.map(|group| Pick { group, keys, model: field.model });
+        if let Some(pick) = chosen
+            && let Some(reservation) = self.take(pick, ask, dice, now)
+        {
+            return Choice::Send(reservation);
+        }
+        if let Some((until, slot, why)) = survey.untried
+            && let Some(group) = self.group_id(slot)
+        {
+            return Choice::Wait(Wait {
+                until,
+                again: survey.again.map(|(at, _)| at),
+                group,
+                cause: why.cause,
+                binding: why.binding,
+                causes: survey.causes,
+            });
+        }
+        if let Some((again, _)) = survey.again {
+            return Choice::Nothing(Nothing::AllTried(again));
+        }
+        if let Some(binding) = survey.oversized {
+            return Choice::Nothing(Nothing::Oversized(binding));
+        }
+        if !survey.forbidden.is_empty() {
+            return self.ask_in_vain(field, survey.forbidden, ask, dice, now);
+        }
+        Choice::Nothing(if survey.invalid.is_empty() {
+            Nothing::NoKey
+        } else {
+            Nothing::AllInvalid
+        })
+    }
+
+    fn survey(&mut self, field: &Field, ask: &Ask<'_>, now: Moment) -> Survey {
+        let mut survey = Survey::default();
+        for slot in field.groups.iter() {
+            self.survey_one(slot, field, ask, now, &mut survey);
+        }
+        survey
+    }
+
+    pub(super) fn survey_one(
+        &mut self,
+        slot: u8,
+        field: &Field,
+        ask: &Ask<'_>,
+        now: Moment,
+        survey: &mut Survey,
+    ) {
+        let Some(Some(group)) = self.groups.get(usize::from(slot)) else { return };
+        let Some(model) = self.models.get(field.model) else { return };
+        let allowed = group.keys.and(model.keys).and(field.access.keys);
+        let valid = allowed.without(self.rack.disabled);
+        let permitted = valid.and(field.keys);
+        if permitted.is_empty() {
+            let set = if valid.is_empty() { &mut survey.invalid } else { &mut survey.forbidden };
+            if !allowed.is_empty() {
+                set.insert(slot);
+            }
+            return;
+        }
+        let untried = permitted.without(ask.tried.keys);
+        let tried = ask.tried.groups.contains(slot) || untried.is_empty();
+        let keys = if tried { permitted } else { untried };
+        let ready = keys.and(self.rack.ready);
+        let standing = if ready.is_empty() {
+            let resting = self.rack.soonest(keys);
+            resting.map(|(until, cause)| {
+                Standing::Shut(until, Why { cause, binding: None, for_all: false })
+            })
+        } else {
+            self.look(Pick { group: slot, keys: ready, model: field.model }, &ask.cost, now)
+        };
+        let Some(standing) = standing else { return };
+        if tried { survey.add_tried(standing, now) } else { survey.add(slot, standing) }
+    }
+
+    /// Every valid key is forbidden this model. The provider's own answer says it best, so one of
+    /// them is asked, once for each request.
+    fn ask_in_vain(
+        &mut self,
+        field: &Field,
+        groups: Bits,
+        ask: &Ask<'_>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Choice {
+        let model = self.models.get(field.model);
+        let keys = model.map_or(Bits::EMPTY, |model| model.keys.and(field.access.keys));
+        let keys = keys.and(self.rack.ready);
+        for group in groups.iter().filter(|_| ask.tried.nothing()) {
+            let pick = Pick { group, keys, model: field.model };
+            let standing = self.look(pick, &ask.cost, now);
+            if matches!(standing, Some(Standing::Open(_) | Standing::Due))
+                && let Some(reservation) = self.take(pick, ask, dice, now)
+            {
+                return Choice::Send(reservation);
+            }
+        }
+        Choice::Nothing(Nothing::AllForbidden)
+    }
+
+    /// Takes the capacity of that group, and one of its keys.
+    fn take(
+        &mut self,
+        pick: Pick,
+        ask: &Ask<'_>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<Reservation> {
+        let Pick { group: slot, keys, model } = pick;
+        let group_id = self.group_id(slot)?;
+        let group = self.groups.get_mut(usize::from(slot))?.as_mut()?;
+        let mut keys = keys.and(group.keys);
+        let sure = keys.without(self.rack.due);
+        if ask.body == Body::Once && !sure.is_empty() {
+            keys = sure;
+        }
+        let key = self.rack.weights.draw(keys, dice)?;
+        let probing = group.probe(model, now);
+        let cell = group.cell_mut(model)?;
+        let own = cell.ledger.take(&ask.cost, now);
+        let ids = cell.common.clone();
+        let mut common = Vec::new();
+        for shared in group.common.iter_mut().filter(|shared| ids.contains(&shared.id)) {
+            common.push((shared.id, shared.ledger.take(&ask.cost, now)));
+        }
+        let due = self.rack.due.contains(key);
+        self.rack.sent(key, now);
+        self.in_flight += 1;
+        let generation = self.rack.get(key)?.generation;
+        Some(Reservation {
+            key: KeyId { slot: key, generation },
+            group: group_id,
+            model: self.models.id(model),
+            own,
+            common,
+            probe: if probing || due { Probe::Yes } else { Probe::No },
+        })
+    }
+}
+
+impl Survey {
+    fn add(&mut self, slot: u8, standing: Standing) {
+        match standing {
+            Standing::Open(free) if self.best.is_none_or(|(_, best)| free > best) => {
+                self.best = Some((slot, free));
+            }
+            Standing::Open(_) => {}
+            Standing::Due => self.due = Some(slot),
+            Standing::Oversized(binding) => self.oversized = Some(binding),
+            Standing::Shut(until, why) => {
+                self.causes.insert(why.cause);
+                if self.untried.is_none_or(|(soonest, ..)| until < soonest) {
+                    self.untried = Some((until, slot, why));
+                }
+            }
+        }
+    }
+
+    fn add_tried(&mut self, standing: Standing, now: Moment) {
+        let (at, why) = match standing {
+            Standing::Open(_) | Standing::Due => (now, None),
+            Standing::Shut(until, why) => {
+                self.causes.insert(why.cause);
+                (until, Some(why))
+            }
+            Standing::Oversized(binding) => {
+                self.oversized = Some(binding);
+                return;
+            }
+        };
+        if self.again.is_none_or(|(soonest, _)| at < soonest) {
+            self.again = Some((at, why));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The pool of one provider: its keys, their quota groups, and all that is known of them.
+
+use crate::clock::Moment;
+use crate::formats::Sample;
+use crate::limits::{self, Cost};
+
+use super::bits::{Bits, Weights};
+use super::group::{Common, Group};
+use super::models::{ModelId, Models};
+use super::rack::Rack;
+use super::spec::Spec;
+
+/// The keys of one provider, the quota groups they draw on, and all that is known of them.
+///
+/// Workers share one behind a lock that is held for one call at a time. A request's way through it:
+/// [`choose`](Self::choose) → ([`observe`](Self::observe), [`report`](Self::report)) for every
+/// answer → exactly one of [`cancel`](Self::cancel), [`settle`](Self::settle) and
+/// [`forfeit`](Self::forfeit). Each of these can let a waiting request go; ask again after them.
+#[derive(Debug, Default)]
+pub struct Pool {
+    pub(super) spec: Spec,
+    pub(super) rack: Rack,
+    pub(super) groups: Vec<Option<Group>>,
+    pub(super) group_weights: Weights,
+    pub(super) group_generation: u32,
+    pub(super) models: Models,
+    /// Who may use what: those that the keys name, and everybody else.
+    pub(super) callers: Vec<(Box<str>, Access)>,
+    pub(super) anyone: Access,
+    pub(super) in_flight: u64,
+    /// Groups looked at for the latest choice: what a choice costs.
+    pub(super) looked: u32,
+}
+
+/// Keys that somebody may use, and the groups that have one of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Access {
+    pub(super) keys: Bits,
+    pub(super) groups: Bits,
+}
+
+/// A key for as long as it is in the pool. It stays the same across a rebuild.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId {
+    pub(super) slot: u8,
+    pub(super) generation: u32,
+}
+
+/// A quota group for as long as it is in the pool. It stays the same across a rebuild.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId {
+    pub(super) slot: u8,
+    pub(super) generation: u32,
+}
+
+/// A key chosen for a request, and the capacity taken for it.
+///
+/// It is a value: whoever drops it leaves its cost charged and its place taken, so hand it back.
+#[derive(Debug)]
+#[must_use = "a reservation is cancelled, settled or forfeited"]
+pub struct Reservation {
+    pub(super) key: KeyId,
+    pub(super) group: GroupId,
+    pub(super) model: ModelId,
+    pub(super) own: limits::Reservation,
+    /// What was taken from limits that several models share.
+    pub(super) common: Vec<(u32, limits::Reservation)>,
+    pub(super) probe: Probe,
+}
+
+/// Whether a request finds out if something can be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It is as good as any.
+    No,
+    /// Its key, group or model was closed, and this request tries it: expect it to fail.
+    Yes,
+}
+
+/// How a reservation ends.
+#[derive(Clone, Copy, Debug)]
+enum End<'a> {
+    Unsent,
+    Cost(&'a Cost),
+    Unknown,
+}
+
+impl Pool {
+    /// A pool of those keys. Which of them were taken, and under which id, is told by
+    /// [`rebuild`](Self::rebuild); begin with an empty pool to hear it.
+    pub fn new(spec: Spec, now: Moment) -> Self {
+        let mut pool = Self::default();
+        pool.rebuild(spec, now);
+        pool
+    }
+
+    /// The answer to that request carried these samples. To be called before it is settled.
+    pub fn observe(&mut self, reservation: &Reservation, samples: &[Sample], now: Moment) {
+        let model = reservation.model;
+        if self.models.live(model).is_none() {
+            return;
+        }
+        let Some(group) = live(&mut self.groups, reservation.group) else { return };
+        for sample in samples {
+            let own = group.cell(model.slot).is_some_and(|cell| cell.ledger.counts(sample));
+            let shared = reservation.common.iter().find_map(|(id, part)| {
+                let fits = |common: &Common| common.id == *id && common.ledger.counts(sample);
+                Some((group.common.iter().position(fits)?, part))
+            });
+            // What no limit is known to count is this model's own.
+            if let Some((index, part)) = shared.filter(|_| !own) {
+                if let Some(common) = group.common.get_mut(index) {
+                    common.ledger.observe(part, &[*sample], now);
+                }
+            } else if let Some(cell) = group.cell_mut(model.slot) {
+                cell.ledger.observe(&reservation.own, &[*sample], now);
+            }
+        }
+    }
+
+    /// It was never sent: everything goes back.
+    pub fn cancel(&mut self, reservation: Reservation, now: Moment) {
+        self.end(reservation, End::Unsent, now);
+    }
+
+    /// It ended and cost that much. A request that was refused is settled with [`Cost::REQUEST`].
+    pub fn settle(&mut self, reservation: Reservation, actual: &Cost, now: Moment) {
+        self.end(reservation, End::Cost(actual), now);
+    }
+
+    /// It was sent, and nobody knows what it cost: all of it is charged.
+    pub fn forfeit(&mut self, reservation: Reservation, now: Moment) {
+        self.end(reservation, End::Unknown, now);
+    }
+
+    fn end(&mut self, reservation: Reservation, end: End<'_>, now: Moment) {
+        let Reservation { key, group: id, model, own, common, .. } = reservation;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.key(key).is_some() {
+            self.rack.release(key.slot, own.at(), now);
+        }
+        let known = self.models.live(model).is_some();
+        let Some(group) = live(&mut self.groups, id) else { return };
+        for (id, part) in common {
+            if let Some(common) = group.common.iter_mut().find(|common| common.id == id) {
+                close(&mut common.ledger, part, end, now);
+            }
+        }
+        if known {
+            if group.release(model.slot, own.at()) {
+                self.models.reopen(id.slot);
+            }
+            if let Some(cell) = group.cell_mut(model.slot) {
+                close(&mut cell.ledger, own, end, now);
+            }
+        }
+    }
+
+    /// The name of a key, as long as it is in the pool.
+    pub fn key_name(&self, key: KeyId) -> Option<&str> {
+        self.key(key).map(|key| &*key.name)
+    }
+
+    /// The name of a group, as long as it is in the pool.
+    pub fn group_name(&self, group: GroupId) -> Option<&str> {
+        let found = self.groups.get(usize::from(group.slot))?.as_ref();
+        found.filter(|found| found.generation == group.generation).map(|found| &*found.name)
+    }
+
+    /// Requests under way.
+    pub const fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// How many quota groups it has.
+    pub fn groups(&self) -> usize {
+        self.groups.iter().flatten().count()
+    }
+
+    fn key(&self, id: KeyId) -> Option<&super::rack::Key> {
+        self.rack.get(id.slot).filter(|key| key.generation == id.generation)
+    }
+
+    pub(super) fn has_key(&self, id: KeyId) -> bool {
+        self.key(id).is_some()
+    }
+}
+
+pub(super) fn live(groups: &mut [Option<Group>], id: GroupId) -> Option<&mut Group> {
+    let group = groups.get_mut(usize::from(id.slot))?.as_mut();
+    group.filter(|group| group.generation == id.generation)
+}
+
+fn close(ledger: &mut limits::Ledger, part: limits::Reservation, end: End<'_>, now: Moment) {
+    match end {
+        End::Unsent => ledger.cancel(part, now),
+        End::Cost(actual) => ledger.settle(part, actual, now),
+        End::Unknown => ledger.forfeit(part, now),
+    }
+}
+
+impl Reservation {
+    /// The key to put on the request.
+    pub const fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// The quota group that it draws on.
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Whether it tries something that was closed.
+    pub const fn probe(&self) -> Probe {
+        self.probe
+    }
+
+    /// What was taken for it.
+    pub const fn cost(&self) -> &Cost {
+        self.own.cost()
+    }
+
+    /// When it was taken.
+    pub const fn at(&self) -> Moment {
+        self.own.at()
+    }
+}

@@ -1,0 +1,194 @@
+//! What an answer's verdict does to key, quota group and breaker.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::formats::{Judgement, Scope, Verdict};
+
+use super::gate::{Cause, Closure, News, Waits};
+use super::pool::{GroupId, KeyId, Pool, Reservation, live};
+use super::rack::KeyState;
+
+/// Something worth a log line, a metric, or waking somebody up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The provider refused a key for the first time; it rests for seconds.
+    KeyResting(KeyId),
+    /// The provider refused a key for the second time; it is not used until its value changes.
+    KeyDisabled(KeyId),
+    /// A key that had been refused works.
+    KeyRecovered(KeyId),
+    /// A group, or one model of it, is closed until that moment.
+    GroupClosed(GroupId, Cause, Moment),
+    /// A group, or one model of it, works again.
+    GroupReopened(GroupId),
+    /// The breaker of a group and model opened until that moment.
+    BreakerOpened(GroupId, Moment),
+    /// It closed.
+    BreakerClosed(GroupId),
+}
+
+/// A quota that says no reset is looked at again after this.
+const QUOTA: Waits = Waits(Duration::from_mins(10), Duration::from_mins(10));
+/// Only a person ends these: they are looked at less and less often.
+const BENCH: Waits = Waits(Duration::from_mins(10), Duration::from_hours(1));
+/// A key that may not use a model is not asked for it again for this long.
+const FORBIDDEN: Duration = Duration::from_mins(10);
+
+impl Pool {
+    /// Takes the verdict on an attempt in: once for its answer, and once more if its stream broke.
+    pub fn report(
+        &mut self,
+        attempt: &Reservation,
+        judgement: &Judgement,
+        now: Moment,
+        random: u64,
+    ) -> Option<Event> {
+        let sent = attempt.at();
+        let news = News { sent, told: judgement.retry_at, now, random };
+        match judgement.verdict {
+            Verdict::Ok | Verdict::RequestInvalid => {
+                self.carried(attempt);
+                self.worked(attempt, now)
+            }
+            Verdict::RateLimited => {
+                if !judgement.oversized {
+                    self.hold(attempt, judgement, &news);
+                }
+                self.worked(attempt, now)
+            }
+            Verdict::QuotaExhausted => {
+                self.answered(attempt, now);
+                self.close(attempt, judgement.scope, Cause::Quota, QUOTA, &news)
+            }
+            Verdict::BillingExhausted => {
+                self.answered(attempt, now);
+                self.close(attempt, Scope::Group, Cause::Billing, BENCH, &news)
+            }
+            Verdict::Suspended => self.close(attempt, Scope::Group, Cause::Suspended, BENCH, &news),
+            Verdict::KeyInvalid => self.refused(attempt, now, random),
+            Verdict::KeyForbidden => {
+                let event = self.answered(attempt, now);
+                if self.has_key(attempt.key)
+                    && let Some(model) = self.models.live(attempt.model)
+                {
+                    model.forbid(attempt.key.slot, now + FORBIDDEN);
+                }
+                event
+            }
+            Verdict::Overloaded | Verdict::ServerError => self.failed(attempt, &news),
+            Verdict::Timeout | Verdict::ConnectFailed | Verdict::MidStream => {
+                self.failed(attempt, &News { told: None, ..news })
+            }
+        }
+    }
+
+    /// No rate limit stood in the way.
+    fn carried(&mut self, attempt: &Reservation) {
+        let known = self.models.live(attempt.model).is_some();
+        let Some(group) = live(&mut self.groups, attempt.group) else { return };
+        group.holds.carried(attempt.at());
+        if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
+            cell.ledger.carried(&attempt.own);
+        }
+    }
+
+    /// The provider would do what is asked but for its rate: key, group and model work.
+    fn worked(&mut self, attempt: &Reservation, now: Moment) -> Option<Event> {
+        let answered = self.answered(attempt, now);
+        let sent = attempt.at();
+        let id = attempt.group;
+        let known = self.models.live(attempt.model).is_some();
+        let group = live(&mut self.groups, id)?;
+        let mut reopened = group.gate.passed(sent);
+        if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
+            reopened |= cell.quota.passed(sent);
+        }
+        if reopened {
+            self.models.reopen(id.slot);
+            return Some(Event::GroupReopened(id));
+        }
+        answered
+    }
+
+    /// The provider answered, and knew the key.
+    fn answered(&mut self, attempt: &Reservation, now: Moment) -> Option<Event> {
+        let recovered =
+            self.has_key(attempt.key) && self.rack.took(attempt.key.slot, attempt.at(), now);
+        let closed = self.alive(attempt, now);
+        if recovered {
+            return Some(Event::KeyRecovered(attempt.key));
+        }
+        closed
+    }
+
+    /// The provider answered: its breaker can close.
+    fn alive(&mut self, attempt: &Reservation, now: Moment) -> Option<Event> {
+        let model = self.models.live(attempt.model)?;
+        let group = live(&mut self.groups, attempt.group)?;
+        let cell = group.cell_mut(attempt.model.slot)?;
+        if !cell.circuit.answered(&self.spec.breaker, attempt.at(), now) {
+            return None;
+        }
+        model.closed.remove(attempt.group.slot);
+        Some(Event::BreakerClosed(attempt.group))
+    }
+
+    fn hold(&mut self, attempt: &Reservation, judgement: &Judgement, news: &News) {
+        let known = self.models.live(attempt.model).is_some();
+        let Some(group) = live(&mut self.groups, attempt.group) else { return };
+        let (dimension, retry_at) = (judgement.dimension, judgement.retry_at);
+        if judgement.scope == Scope::Group {
+            group.holds.set(dimension, retry_at, news.sent, news.now, news.random);
+        } else if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
+            cell.ledger.refuse(&attempt.own, dimension, retry_at, news.now, news.random);
+        }
+    }
+
+    fn close(
+        &mut self,
+        attempt: &Reservation,
+        scope: Scope,
+        cause: Cause,
+        waits: Waits,
+        news: &News,
+    ) -> Option<Event> {
+        let known = self.models.live(attempt.model).is_some();
+        let group = live(&mut self.groups, attempt.group)?;
+        let gate = match scope {
+            Scope::Group => &mut group.gate,
+            Scope::Model => &mut group.cell_mut(attempt.model.slot).filter(|_| known)?.quota,
+        };
+        let new = gate.close(cause, waits, news);
+        let until = gate.closure().map_or(news.now, Closure::until);
+        self.models.reopen(attempt.group.slot);
+        new.then_some(Event::GroupClosed(attempt.group, cause, until))
+    }
+
+    fn refused(&mut self, attempt: &Reservation, now: Moment, random: u64) -> Option<Event> {
+        let closed = self.alive(attempt, now);
+        if !self.has_key(attempt.key) {
+            return closed;
+        }
+        match self.rack.refused(attempt.key.slot, attempt.at(), now, random) {
+            Some(KeyState::Resting) => Some(Event::KeyResting(attempt.key)),
+            Some(KeyState::Disabled) => Some(Event::KeyDisabled(attempt.key)),
+            _ => closed,
+        }
+    }
+
+    fn failed(&mut self, attempt: &Reservation, news: &News) -> Option<Event> {
+        if self.has_key(attempt.key) {
+            self.rack.release(attempt.key.slot, news.sent, news.now);
+        }
+        let model = self.models.live(attempt.model)?;
+        model.closed.remove(attempt.group.slot);
+        let group = live(&mut self.groups, attempt.group)?;
+        let cell = group.cell_mut(attempt.model.slot)?;
+        if !cell.circuit.failed(&self.spec.breaker, news) {
+            return None;
+        }
+        let until = cell.circuit.gate.closure().map_or(news.now, Closure::until);
+        Some(Event::BreakerOpened(attempt.group, until))
+    }
+}

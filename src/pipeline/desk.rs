@@ -1,0 +1,289 @@
+//! The desk of one provider: its pool of keys behind a lock that is held for one decision at a time,
+//! the credentials, and the lines before it. It outlives the snapshots that lend it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderName, HeaderValue};
+
+use super::charge;
+use super::exchange::Exchange;
+use super::wait::Lines;
+use crate::clock::Moment;
+use crate::formats::meter::{Outcome, Reading};
+use crate::formats::{self, Dialect, Judgement, Samples, StoredIds, Verdict};
+use crate::keys::{
+    Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
+};
+use crate::lifecycle::Clock;
+use crate::limits::Cost;
+use crate::upstream::Credential;
+
+/// Ids of stored things that are remembered for one provider.
+const REMEMBERED: usize = 65_536;
+
+/// A provider's keys, limits and waiters.
+#[derive(Debug)]
+pub struct Desk {
+    name: Arc<str>,
+    dialect: Dialect,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Who waits before it.
+    pub lines: Arc<Lines>,
+}
+
+#[derive(Debug)]
+struct State {
+    pool: Pool,
+    cards: HashMap<KeyId, Arc<Card>>,
+    budget: RetryBudget,
+    stored: Stored,
+}
+
+/// What is put on a request that goes out under one key.
+#[derive(Debug)]
+pub struct Card {
+    /// The key's name.
+    pub name: Arc<str>,
+    /// Its name as a header's value.
+    pub name_header: HeaderValue,
+    /// Its place among the names that metrics carry.
+    pub label: u16,
+    /// The credential; `None` where the provider needs none.
+    pub credential: Option<Credential>,
+    /// What the key declares for itself.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// How often requests may be sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Retries for a thousand requests.
+    pub permille: u32,
+    /// Thousandths of a retry a second, however few the requests.
+    pub floor: u64,
+}
+
+/// An upstream answer, as the desk has to know it.
+#[derive(Debug)]
+pub struct Verdicted<'a> {
+    /// What it means.
+    pub judgement: &'a Judgement,
+    /// What its headers tell of limits.
+    pub samples: &'a Samples,
+}
+
+impl Desk {
+    /// An empty desk.
+    pub fn new(name: Arc<str>, dialect: Dialect, clock: Clock, budget: Budget) -> Self {
+        let now = clock.moment();
+        let state = State {
+            pool: Pool::default(),
+            cards: HashMap::new(),
+            budget: RetryBudget::new(budget.permille, budget.floor, now),
+            stored: Stored::new(REMEMBERED),
+        };
+        Self { name, dialect, clock, state: Mutex::new(state), lines: Arc::default() }
+    }
+
+    /// Whether it can go on serving a provider of that dialect.
+    pub fn suits(&self, dialect: Dialect) -> bool {
+        self.dialect == dialect
+    }
+
+    /// Takes new keys and limits in; `cards` in the order of the spec's keys. Who waits looks again.
+    pub fn renew(&self, spec: Spec, cards: Vec<Card>) -> Rebuilt {
+        let now = self.clock.moment();
+        let mut state = self.lock();
+        let rebuilt = state.pool.rebuild(spec, now);
+        let taken = rebuilt.keys.iter().zip(cards);
+        state.cards =
+            taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
+        drop(state);
+        self.lines.call();
+        rebuilt
+    }
+
+    /// Chooses a key for a request and takes the capacity, or says until when to wait, or why not.
+    pub fn choose(self: &Arc<Self>, ask: &Ask<'_>, now: Moment) -> Found {
+        let mut state = self.lock();
+        match state.pool.choose(ask, now) {
+            Choice::Send(reservation) => {
+                if ask.tried.nothing() {
+                    state.budget.deposit(now);
+                }
+                let card = state.cards.get(&reservation.key()).map(Arc::clone);
+                drop(state);
+                let spending = Spending { desk: Arc::clone(self), reservation: Some(reservation) };
+                card.map_or(Found::Nothing(crate::keys::Nothing::NoKey), |card| {
+                    Found::Send(card, spending)
+                })
+            }
+            Choice::Wait(wait) => Found::Wait(wait),
+            Choice::Nothing(nothing) => Found::Nothing(nothing),
+        }
+    }
+
+    /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
+    pub fn retry(&self, now: Moment) -> Result<(), Moment> {
+        let mut state = self.lock();
+        if state.budget.withdraw(now) { Ok(()) } else { Err(state.budget.next(now)) }
+    }
+
+    /// The group that made one of these, if that is remembered.
+    pub fn maker(&self, ids: &StoredIds) -> Option<GroupId> {
+        let mut state = self.lock();
+        ids.iter().find_map(|id| state.stored.find(id.as_str()))
+    }
+
+    /// Looks at the pool, for status and metrics.
+    pub fn look<T>(&self, look: impl FnOnce(&mut Pool, Moment) -> T) -> T {
+        let now = self.clock.moment();
+        look(&mut self.lock().pool, now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says aloud what somebody should know.
+    fn tell(&self, event: Event, code: Option<&str>) {
+        let state = self.lock();
+        let (pool, provider, now) = (&state.pool, &*self.name, self.clock.now());
+        let code = code.unwrap_or_default();
+        let key = |id| pool.key_name(id).unwrap_or_default();
+        let quota_group = |id| pool.group_name(id).unwrap_or_default();
+        match event {
+            Event::KeyResting(id) => {
+                tracing::warn!(provider, key = key(id), code, "Key refused, it rests");
+            }
+            Event::KeyDisabled(id) => {
+                tracing::error!(
+                    provider,
+                    key = key(id),
+                    code,
+                    "Key refused again, it is not used until it changes"
+                );
+            }
+            Event::KeyRecovered(id) => tracing::info!(provider, key = key(id), "Key works again"),
+            Event::GroupClosed(id, cause, until) => tracing::warn!(
+                provider,
+                quota_group = quota_group(id),
+                ?cause,
+                code,
+                until = %now.wall_at(until),
+                "Quota group closed"
+            ),
+            Event::GroupReopened(id) => {
+                tracing::info!(provider, quota_group = quota_group(id), "Quota group works again");
+            }
+            Event::BreakerOpened(id, until) => tracing::warn!(
+                provider,
+                quota_group = quota_group(id),
+                until = %now.wall_at(until),
+                "Breaker opened"
+            ),
+            Event::BreakerClosed(id) => {
+                tracing::info!(provider, quota_group = quota_group(id), "Breaker closed");
+            }
+        }
+    }
+}
+
+/// What a desk can do for a request now.
+#[derive(Debug)]
+pub enum Found {
+    /// Send it under this card.
+    Send(Arc<Card>, Spending),
+    /// Nothing now, but later.
+    Wait(crate::keys::Wait),
+    /// Nothing, and waiting does not help.
+    Nothing(crate::keys::Nothing),
+}
+
+/// Capacity that a request holds. Dropped, it is charged whole: the request may have been sent.
+#[derive(Debug)]
+pub struct Spending {
+    desk: Arc<Desk>,
+    reservation: Option<Reservation>,
+}
+
+impl Spending {
+    /// The attempt, for what the request remembers of it.
+    pub const fn attempt(&self) -> Option<&Reservation> {
+        self.reservation.as_ref()
+    }
+
+    /// Takes an upstream answer in.
+    pub fn answered(&self, answer: &Verdicted<'_>) {
+        let Some(reservation) = &self.reservation else { return };
+        let now = self.desk.clock.moment();
+        let mut state = self.desk.lock();
+        state.pool.observe(reservation, answer.samples, now);
+        let random = fastrand::u64(..);
+        let event = state.pool.report(reservation, answer.judgement, now, random);
+        drop(state);
+        if let Some(event) = event {
+            self.desk.tell(event, answer.judgement.code.as_deref());
+        }
+    }
+
+    /// It was never sent: everything goes back.
+    pub fn cancel(mut self) {
+        self.give_back(|pool, reservation, now| pool.cancel(reservation, now));
+    }
+
+    /// It was refused: providers count the request, and no tokens.
+    pub fn refused(mut self) {
+        self.give_back(|pool, reservation, now| pool.settle(reservation, &Cost::REQUEST, now));
+    }
+
+    /// It was answered, whole or in part: what the answer told is charged, and what the provider
+    /// stored is remembered with its group.
+    pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
+        let dialect = self.desk.dialect;
+        if let Outcome::Error { code } = &reading.outcome {
+            let judgement = formats::judge_event(dialect, code.as_deref());
+            exchange.judged(&Judgement { verdict: Verdict::MidStream, ..judgement.clone() }, None);
+            self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
+        }
+        self.remember(&reading.stored);
+        let flowed = reading.output / 4;
+        self.give_back(|pool, reservation, now| {
+            let actual = match &reading.usage {
+                Some(usage) => charge::settled(dialect, reservation.cost(), usage),
+                // Nobody told: what was reserved, and what flowed beyond it.
+                None => Cost {
+                    output: reservation.cost().output.max(flowed),
+                    ..*reservation.cost()
+                },
+            };
+            pool.settle(reservation, &actual, now);
+        });
+    }
+
+    fn remember(&self, made: &StoredIds) {
+        if made.is_empty() {
+            return;
+        }
+        let Some(reservation) = &self.reservation else { return };
+        let mut state = self.desk.lock();
+        for id in made.iter() {
+            state.stored.remember(id.as_str(), reservation.group());
+        }
+    }
+
+    fn give_back(&mut self, end: impl FnOnce(&mut Pool, Reservation, Moment)) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let now = self.desk.clock.moment();
+        end(&mut self.desk.lock().pool, reservation, now);
+        self.desk.lines.call();
+    }
+}
+
+impl Drop for Spending {
+    fn drop(&mut self) {
+        self.give_back(|pool, reservation, now| pool.forfeit(reservation, now));
+    }
+}

@@ -1,0 +1,54 @@
+//! An upgraded connection (websocket): bytes both ways, with the key set on the way out.
+
+use http::request::Parts;
+use http::{Response, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::answer::AnswerBody;
+use super::exchange::{Ending, Exchange};
+use super::headers;
+use crate::lifecycle::Tasks;
+use crate::telemetry::Outcome;
+use crate::upstream::Tunnel;
+
+/// What a message of a tunnel is copied through, in bytes each way.
+const COPY_BUFFER: usize = 8 * 1024;
+
+/// Whether the client asks for another protocol.
+pub fn is_asked(parts: &Parts) -> bool {
+    parts.headers.contains_key(header::UPGRADE) && parts.extensions.get::<OnUpgrade>().is_some()
+}
+
+/// Agrees to the upgrade as the provider did, and copies until either side ends.
+pub fn open(
+    tasks: &Tasks,
+    mut exchange: Exchange,
+    parts: &mut Parts,
+    agreed: Response<()>,
+    mut tunnel: Tunnel,
+) -> Response<AnswerBody> {
+    let client = parts.extensions.remove::<OnUpgrade>();
+    let (mut head, ()) = agreed.into_parts();
+    let upgrade = head.headers.get(header::UPGRADE).cloned();
+    headers::strip_answer(&mut head.headers);
+    head.status = StatusCode::SWITCHING_PROTOCOLS;
+    if let Some(protocol) = upgrade {
+        head.headers.insert(header::UPGRADE, protocol);
+    }
+    head.headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
+    exchange.answered(head.status.as_u16(), &head.headers);
+    drop(tasks.spawn(async move {
+        let copied = copy(client, &mut tunnel).await.is_some();
+        let (outcome, word) =
+            if copied { (Outcome::Ok, "complete") } else { (Outcome::Cancelled, "cut") };
+        exchange.close(outcome, Ending { usage: None, word });
+    }));
+    Response::from_parts(head, AnswerBody::Whole(None))
+}
+
+async fn copy(client: Option<OnUpgrade>, tunnel: &mut Tunnel) -> Option<(u64, u64)> {
+    let mut client = TokioIo::new(client?.await.ok()?);
+    let (out, back) = (COPY_BUFFER, COPY_BUFFER);
+    tokio::io::copy_bidirectional_with_sizes(&mut client, tunnel, out, back).await.ok()
+}

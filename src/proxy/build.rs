@@ -1,0 +1,299 @@
+//! From what was read to a snapshot: configuration and Secrets become providers that are ready to be
+//! asked. What outlives a snapshot (desks, destinations) is kept from the last one.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::keyring::{self, Keyring};
+use crate::config::used::{self, Config, Strategy};
+use crate::config::{self, Diagnostic, Severity, Source};
+use crate::keys::Backoff;
+use crate::lifecycle::Clock;
+use crate::pipeline::{Budget, Desk, ModelNames, Provider, Snapshot};
+use crate::routes::{self, Routes};
+use crate::sources::{Letter, environment, files};
+use crate::telemetry::record::Floodgate;
+use crate::telemetry::{Metrics, Sheet};
+use crate::upstream::{Destination, Proxies, Roots, Settings, Timeouts};
+
+/// Builds snapshots, one after the other.
+#[derive(Debug)]
+pub(super) struct Builder {
+    clock: Clock,
+    metrics: Metrics,
+    egress: Proxies,
+    floodgate: Arc<Floodgate>,
+    desks: HashMap<Box<str>, Arc<Desk>>,
+    destinations: HashMap<Box<str>, Arc<Destination>>,
+    keyrings: HashMap<Box<str>, Keyring>,
+    generation: u64,
+    settings: Settled,
+    /// Whether a configuration was given that has been in force.
+    configured: bool,
+}
+
+/// What the process itself is told by the configuration in force.
+#[derive(Debug, Default)]
+struct Settled {
+    workers: Option<NonZeroU32>,
+    log_level: Option<&'static str>,
+}
+
+/// What is worth knowing about a snapshot.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) generation: u64,
+    pub(super) warnings: Vec<Diagnostic>,
+    /// Secrets that the configuration names and that are not there.
+    pub(super) missing: Vec<Box<str>>,
+}
+
+impl Builder {
+    pub(super) fn new(clock: Clock) -> Result<Self, Vec<Diagnostic>> {
+        let metrics = Metrics::new().map_err(|error| vec![mistake(error.to_string())])?;
+        let either = |upper: &str, lower: &str| {
+            environment::variable(lower).or_else(|| environment::variable(upper))
+        };
+        let (https, http) = (either("HTTPS_PROXY", "https_proxy"), either("HTTP_PROXY", "http_proxy"));
+        let (all, none) = (either("ALL_PROXY", "all_proxy"), either("NO_PROXY", "no_proxy"));
+        let egress =
+            Proxies::from_values(https.as_deref(), http.as_deref(), all.as_deref(), none.as_deref())
+                .map_err(|error| vec![mistake(error.to_string())])?;
+        Ok(Self {
+            clock,
+            metrics,
+            egress,
+            floodgate: Arc::default(),
+            desks: HashMap::new(),
+            destinations: HashMap::new(),
+            keyrings: HashMap::new(),
+            generation: 0,
+            settings: Settled::default(),
+            configured: false,
+        })
+    }
+
+    pub(super) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(super) const fn workers(&self) -> Option<NonZeroU32> {
+        self.settings.workers
+    }
+
+    pub(super) const fn log_level(&self) -> Option<&'static str> {
+        self.settings.log_level
+    }
+
+    /// Builds a snapshot of what was read, or tells every mistake and changes nothing.
+    pub(super) fn build(&mut self, letter: &Letter) -> Result<(Snapshot, News), Vec<Diagnostic>> {
+        if letter.texts.is_empty() && self.configured {
+            let problems = letter.problems.iter().map(|problem| mistake(problem.to_string()));
+            let gone = mistake("the configuration is gone; the last good one stays in force");
+            return Err(std::iter::once(gone).chain(problems).collect());
+        }
+        let inventory = keyring::inventory(&letter.secrets);
+        let sources: Vec<_> = letter.texts.iter().map(source).collect();
+        let outcome = config::read(&sources, Some(&inventory));
+        let Some(config) = outcome.config else {
+            let all = outcome.diagnostics.into_iter();
+            return Err(all.filter(|found| found.severity == Severity::Error).collect());
+        };
+        let destinations = self.destinations(&config)?;
+        // From here on nothing fails: desks are changed in place.
+        let missing = keyring::missing(&config, &letter.secrets);
+        let snapshot = self.assemble(&config, letter, destinations);
+        self.configured |= !letter.texts.is_empty();
+        let news =
+            News { generation: snapshot.generation, warnings: outcome.diagnostics, missing };
+        Ok((snapshot, news))
+    }
+
+    fn assemble(
+        &mut self,
+        config: &Config,
+        letter: &Letter,
+        destinations: Vec<Arc<Destination>>,
+    ) -> Snapshot {
+        let providers: Vec<_> = config
+            .providers
+            .iter()
+            .zip(destinations)
+            .map(|(provider, destination)| self.provider(provider, config, letter, destination))
+            .collect();
+        let kept = |name: &str| config.providers.iter().any(|provider| *provider.name == *name);
+        self.desks.retain(|name, _| kept(name));
+        self.destinations.retain(|name, _| kept(name));
+        self.keyrings.retain(|name, _| kept(name));
+        self.generation += 1;
+        self.settings = Settled {
+            workers: config.server.workers,
+            log_level: config.telemetry.log_level,
+        };
+        Snapshot {
+            generation: self.generation,
+            routes: routes(config),
+            callers: config.callers.clone(),
+            max_body: config.server.max_body,
+            response_headers: config.telemetry.response_headers,
+            access_log: config.telemetry.access_log,
+            floodgate: Arc::clone(&self.floodgate),
+            models: model_names(config),
+            sheet: Sheet::new(self.metrics.clone()),
+            providers,
+        }
+    }
+
+    fn provider(
+        &mut self,
+        provider: &used::Provider,
+        config: &Config,
+        letter: &Letter,
+        destination: Arc<Destination>,
+    ) -> Provider {
+        self.destinations.insert(provider.name.clone(), Arc::clone(&destination));
+        let name: Arc<str> = Arc::from(&*provider.name);
+        let kept = self.desks.get(&provider.name).filter(|desk| desk.suits(provider.dialect));
+        let desk = kept.map_or_else(
+            || Arc::new(Desk::new(Arc::clone(&name), provider.dialect, self.clock, budget(config))),
+            Arc::clone,
+        );
+        self.desks.insert(provider.name.clone(), Arc::clone(&desk));
+        let keyring = self.keyrings.entry(provider.name.clone()).or_default();
+        let (spec, cards) = keyring.fill(provider, config.breaker, &letter.secrets);
+        for rejected in desk.renew(spec, cards).rejected {
+            tracing::warn!(provider = %name, key = %rejected.name, why = ?rejected.why, "Key left out");
+        }
+        let own = (provider.wire, provider.door_prefix.clone());
+        let deployments = provider.deployments.iter();
+        Provider {
+            name_header: keyring::header(&name),
+            name,
+            wire: provider.wire,
+            dialect: provider.dialect,
+            base_path: provider.base.path.clone(),
+            doors: std::iter::once(own).chain(provider.also.iter().cloned()).collect(),
+            headers: provider.headers.clone(),
+            destination,
+            desk,
+            api_version: provider.api_version.clone(),
+            deployments: deployments.map(|(m, d)| (m.clone(), Arc::from(&**d))).collect(),
+            backoff: Backoff { base: config.retry.base_delay, max: config.retry.max_delay },
+        }
+    }
+
+    /// Where every provider is; those that nothing has changed for keep their connections.
+    fn destinations(&self, config: &Config) -> Result<Vec<Arc<Destination>>, Vec<Diagnostic>> {
+        let mut mistakes = Vec::new();
+        let mut destinations = Vec::new();
+        for provider in &config.providers {
+            match self.destination(provider) {
+                Ok(destination) => destinations.push(destination),
+                Err(why) => {
+                    let path = format!("providers.{}", provider.name);
+                    mistakes.push(Diagnostic { path, ..mistake(why) });
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(destinations) } else { Err(mistakes) }
+    }
+
+    fn destination(&self, provider: &used::Provider) -> Result<Arc<Destination>, String> {
+        let roots = match &provider.ca_bundle {
+            None => Roots::BuiltIn,
+            Some(path) => {
+                let pem = files::read_text(path).map_err(|problem| problem.to_string())?;
+                Roots::Bundle(Arc::from(pem.as_bytes()))
+            }
+        };
+        let base = &provider.base;
+        let timeouts = provider.timeouts;
+        let settings = Settings {
+            tls: base.tls,
+            host: base.host.clone(),
+            port: base.port,
+            authority: base.authority.clone(),
+            roots,
+            proxy: self.egress.choose(base.tls, &base.host, base.port).cloned(),
+            timeouts: Timeouts {
+                connect: timeouts.connect,
+                first_byte: timeouts.first_byte,
+                idle: timeouts.idle,
+            },
+        };
+        match self.destinations.get(&provider.name).filter(|known| known.is_as(&settings)) {
+            Some(known) => Ok(Arc::clone(known)),
+            None => Destination::new(settings).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+fn source(text: &crate::sources::Text) -> Source {
+    Source { name: text.name.clone(), text: (*text.text).into() }
+}
+
+fn budget(config: &Config) -> Budget {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the configuration holds it to a sensible positive number"
+    )]
+    let floor = (config.retry.floor * 1_000.0).round() as u64;
+    Budget { permille: config.retry.budget_permille, floor }
+}
+
+fn routes(config: &Config) -> Routes {
+    let providers = config.providers.iter().map(|provider| {
+        let also = provider.also.iter().map(|(wire, _)| *wire);
+        (&*provider.name, std::iter::once(provider.wire).chain(also).collect())
+    });
+    let aliases = config.aliases.iter().map(|alias| routes::Alias {
+        name: alias.name.clone(),
+        strategy: match alias.strategy {
+            Strategy::Weighted => routes::Strategy::Weighted,
+            // The other strategies are not in force yet, and the configuration says so.
+            Strategy::Priority | Strategy::Cheapest | Strategy::Fastest | Strategy::LeastBusy => {
+                routes::Strategy::Priority
+            }
+        },
+        targets: alias.targets.iter().map(target).collect(),
+    });
+    Routes::new(providers, aliases.collect())
+}
+
+fn target(target: &used::Target) -> (routes::Target, u32) {
+    let model = Some(Arc::from(&*target.model));
+    (routes::Target { provider: target.provider, model }, target.weight)
+}
+
+/// The models that the configuration names: targets, deployments, and whatever a list names whole.
+fn model_names(config: &Config) -> ModelNames {
+    let targets = config.aliases.iter().flat_map(|alias| &alias.targets).map(|to| &*to.model);
+    let providers = config.providers.iter();
+    let listed = providers.flat_map(|provider| {
+        let deployed = provider.deployments.iter().flat_map(|(m, d)| [&**m, &**d]);
+        let keys = provider.keys.iter().flat_map(|source| &source.models);
+        let limits = provider.limits.iter().flat_map(|limit| &limit.models);
+        deployed.chain(keys.chain(limits).filter(|it| !it.open).map(|it| &*it.text))
+    });
+    let priced = config.prices.iter().filter(|(it, _)| !it.open).map(|(it, _)| &*it.text);
+    ModelNames::new(targets.chain(listed).chain(priced), |name| {
+        let written = config.prices.iter().find(|(pattern, _)| pattern.matches(name));
+        written.map(|(_, price)| *price)
+    })
+}
+
+/// A mistake that is in no file.
+fn mistake(message: impl Into<String>) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: None,
+        line: None,
+        column: None,
+        path: String::new(),
+        message: message.into(),
+        suggestion: None,
+    }
+}
+
