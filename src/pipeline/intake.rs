@@ -17,13 +17,13 @@ use super::refusal::{Reason, Refusal};
 use crate::upstream::BoxError;
 
 /// How much of a streamed body is kept for another try.
-pub const KEPT: usize = 256 * 1024;
+pub(super) const KEPT: usize = 256 * 1024;
 
 /// How long a client may pause within a body.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Gathers a body of at most `most` bytes. One that arrived in one piece is not copied.
-pub async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refusal> {
+pub(super) async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refusal> {
     let hint = body.size_hint();
     if hint.lower() > most {
         return Err(too_large(most));
@@ -79,7 +79,7 @@ fn unreadable(what: &str) -> Refusal {
 
 /// A body that streams through: each try replays what is kept and goes on with what still comes.
 #[derive(Clone)]
-pub struct Replay(Arc<Mutex<Kept>>);
+pub(super) struct Replay(Arc<Mutex<Kept>>);
 
 struct Kept {
     pieces: VecDeque<Bytes>,
@@ -91,25 +91,25 @@ struct Kept {
 
 impl Replay {
     /// Takes the client's body.
-    pub fn new(source: Incoming) -> Self {
+    pub(super) fn new(source: Incoming) -> Self {
         let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source) };
         Self(Arc::new(Mutex::new(kept)))
     }
 
     /// Whether it can still be sent from its beginning.
-    pub fn whole(&self) -> bool {
+    pub(super) fn whole(&self) -> bool {
         !self.lock().spilled
     }
 
     /// Whether it may turn out too large to be sent a second time.
-    pub fn may_spill(&self) -> bool {
+    pub(super) fn may_spill(&self) -> bool {
         let kept = self.lock();
         let coming = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().upper());
         kept.spilled || coming.is_none_or(|more| kept.size as u64 + more > KEPT as u64)
     }
 
     /// The body for one try. Only the newest reader may be polled.
-    pub fn reader(&self) -> ReplayBody {
+    pub(super) fn reader(&self) -> ReplayBody {
         let length = {
             let kept = self.lock();
             let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
@@ -132,7 +132,7 @@ impl fmt::Debug for Replay {
 
 /// One try's view of a [`Replay`].
 #[derive(Debug)]
-pub struct ReplayBody {
+pub(super) struct ReplayBody {
     replay: Replay,
     next: usize,
     length: Option<u64>,
