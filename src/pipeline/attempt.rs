@@ -87,6 +87,8 @@ pub(super) struct Leg {
     stored_in: Option<GroupId>,
     /// When what was tried may be tried again.
     again_at: Option<Moment>,
+    /// Trying again cannot help: what the request names is not known there, or it is too large.
+    in_vain: bool,
     backoff: Duration,
 }
 
@@ -204,7 +206,7 @@ impl<'a> Trial<'a> {
                     View::Wait(until, Some(target))
                 }
             }
-            Found::Nothing(Nothing::AllTried(again)) => {
+            Found::Nothing(Nothing::AllTried(again)) if !self.is_in_vain(target) => {
                 View::Wait(self.again_at(target, again, now), None)
             }
             Found::Nothing(_) => View::Stuck,
@@ -240,6 +242,10 @@ impl<'a> Trial<'a> {
             leg.backoff = backoff.next(leg.backoff, fastrand::u64(..));
             told.max(now + leg.backoff)
         })
+    }
+
+    fn is_in_vain(&self, target: usize) -> bool {
+        self.legs.get(target).is_none_or(|leg| leg.in_vain)
     }
 
     fn try_again(&mut self, target: usize) {
@@ -387,6 +393,7 @@ impl<'a> Trial<'a> {
     ) {
         let Some(leg) = self.legs.get_mut(target) else { return };
         let Some(attempt) = spending.attempt() else { return };
+        leg.in_vain = elsewhere || judgement.oversized;
         if elsewhere {
             leg.tried.note_unknown(attempt);
         } else if judgement.verdict != Verdict::RateLimited || judgement.oversized {

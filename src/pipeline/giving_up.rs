@@ -79,8 +79,11 @@ const fn is_invalid(obstacle: Obstacle) -> bool {
 /// A single target without an alias speaks for itself: its own failure, its own "forbidden", its own
 /// "not found" tell more than ours.
 fn says_more(trial: &Trial<'_>, kept: &Carried, reason: Reason) -> bool {
-    let verdict = kept.heard.judgement.verdict;
-    match verdict {
+    if kept.heard.head.status.is_redirection() {
+        // It would send the client past us.
+        return false;
+    }
+    match kept.heard.judgement.verdict {
         Verdict::RequestInvalid | Verdict::KeyForbidden => true,
         Verdict::Overloaded | Verdict::ServerError => {
             reason == Reason::ProvidersUnavailable && !trial.errand.resolved.alias

@@ -87,12 +87,15 @@ struct Kept {
     /// Once more has flowed than is kept, the body cannot be sent again.
     spilled: bool,
     source: Option<Incoming>,
+    /// The newest reader's number. A connection may still pull at the body of a try that was given
+    /// up; what it took would be missing from the next.
+    readers: u64,
 }
 
 impl Replay {
     /// Takes the client's body.
     pub(super) fn new(source: Incoming) -> Self {
-        let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source) };
+        let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source), readers: 0 };
         Self(Arc::new(Mutex::new(kept)))
     }
 
@@ -108,14 +111,15 @@ impl Replay {
         kept.spilled || coming.is_none_or(|more| kept.size as u64 + more > KEPT as u64)
     }
 
-    /// The body for one try. Only the newest reader may be polled.
+    /// The body for one try; it takes the place of the one before.
     pub(super) fn reader(&self) -> ReplayBody {
-        let length = {
-            let kept = self.lock();
-            let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
-            more.map(|more| more + kept.size as u64)
-        };
-        ReplayBody { replay: self.clone(), next: 0, length }
+        let mut kept = self.lock();
+        kept.readers += 1;
+        let number = kept.readers;
+        let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
+        let length = more.map(|more| more + kept.size as u64);
+        drop(kept);
+        ReplayBody { replay: self.clone(), number, next: 0, length }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -134,6 +138,7 @@ impl fmt::Debug for Replay {
 #[derive(Debug)]
 pub(super) struct ReplayBody {
     replay: Replay,
+    number: u64,
     next: usize,
     length: Option<u64>,
 }
@@ -148,6 +153,9 @@ impl Body for ReplayBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let replay = self.replay.clone();
         let mut kept = replay.lock();
+        if kept.readers != self.number {
+            return Poll::Ready(Some(Err("another try has taken the body over".into())));
+        }
         if let Some(piece) = kept.pieces.get(self.next) {
             self.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
