@@ -15,8 +15,10 @@ const DRAWS: u32 = 4;
 pub(super) struct Field {
     model: u8,
     access: Access,
-    /// Keys that may serve it at all: allowed, and not refused by the provider.
+    /// Keys that may serve it at all: allowed, and not forbidden the model.
     keys: Bits,
+    /// Those of them that may be sent to now, and were not tried.
+    open: Bits,
     pub(super) groups: Bits,
 }
 
@@ -54,8 +56,7 @@ impl Pool {
             return Choice::Nothing(Nothing::AllForbidden);
         }
         let mut dice = Dice(ask.random);
-        let keys = self.quick_keys(&field, ask);
-        if let Some(pick) = self.draw(&field, keys, ask, &mut dice, now)
+        if let Some(pick) = self.draw(&field, ask, &mut dice, now)
             && let Some(reservation) = self.take(pick, ask, &mut dice, now)
         {
             return Choice::Send(reservation);
@@ -68,14 +69,15 @@ impl Pool {
         let named = self.callers.iter().find(|(name, _)| **name == *ask.caller);
         let access = named.map_or(self.anyone, |(_, access)| *access);
         let must = ask.stored_in.filter(|id| self.group_id(id.slot) == Some(*id));
-        let Some(model) = self.models.get_mut(slot) else {
-            return Field { model: slot, access, keys: Bits::EMPTY, groups: Bits::EMPTY };
-        };
-        model.tick(now);
-        let keys = model.keys.and(access.keys).without(model.forbidden);
-        let groups = model.groups.and(access.groups);
+        let (mut keys, mut groups) = (Bits::EMPTY, Bits::EMPTY);
+        if let Some(model) = self.models.get_mut(slot) {
+            model.tick(now);
+            keys = model.keys.and(access.keys).without(model.forbidden);
+            groups = model.groups.and(access.groups);
+        }
         let groups = must.map_or(groups, |id| groups.and(Bits::one(id.slot)));
-        Field { model: slot, access, keys, groups }
+        let open = keys.and(self.rack.ready).without(ask.tried.keys);
+        Field { model: slot, access, keys, open, groups }
     }
 
     /// A model name that is new here.
@@ -88,25 +90,13 @@ impl Pool {
         slot
     }
 
-    /// Keys for the quick way: for a body that can be sent only once, good ones.
-    fn quick_keys(&self, field: &Field, ask: &Ask<'_>) -> Bits {
-        let keys = field.keys.and(self.rack.ready).without(ask.tried.keys);
-        match ask.body {
-            Body::Replayable => keys,
-            Body::Once => keys.and(self.rack.good),
-        }
-    }
-
     /// The quick way: the preferred group, else the better of two.
-    fn draw(
-        &mut self,
-        field: &Field,
-        keys: Bits,
-        ask: &Ask<'_>,
-        dice: &mut Dice,
-        now: Moment,
-    ) -> Option<Pick> {
+    fn draw(&mut self, field: &Field, ask: &Ask<'_>, dice: &mut Dice, now: Moment) -> Option<Pick> {
         let model = field.model;
+        let keys = match ask.body {
+            Body::Replayable => field.open,
+            Body::Once => field.open.and(self.rack.good),
+        };
         let closed = self.models.get(model)?.closed;
         let mut groups = field.groups.without(closed).without(ask.tried.groups);
         let preferred = ask.preferred.filter(|id| self.group_id(id.slot) == Some(*id));
@@ -161,9 +151,8 @@ impl Pool {
         now: Moment,
     ) -> Choice {
         let survey = self.survey(field, ask, now);
-        let keys = field.keys.and(self.rack.ready).without(ask.tried.keys);
         let chosen = survey.best.map(|(group, _)| group).or(survey.due);
-        let chosen = chosen.map(|group| Pick { group, keys, model: field.model });
+        let chosen = chosen.map(|group| Pick { group, keys: field.open, model: field.model });
         if let Some(pick) = chosen
             && let Some(reservation) = self.take(pick, ask, dice, now)
         {
@@ -206,6 +195,25 @@ impl Pool {
     }
 
     pub(super) fn survey_one(
+        &mut self,
+        slot: u8,
+        field: &Field,
+        ask: &Ask<'_>,
+        now: Moment,
+        survey: &mut Survey,
+    ) {
+        if !ask.tried.groups.contains(slot) {
+            let pick = Pick { group: slot, keys: field.open, model: field.model };
+            if let Some(standing) = self.look(pick, &ask.cost, now) {
+                survey.add(slot, standing);
+                return;
+            }
+        }
+        self.survey_closely(slot, field, ask, now, survey);
+    }
+
+    /// A group that was tried, or has no key to send with now: what is the matter with its keys?
+    fn survey_closely(
         &mut self,
         slot: u8,
         field: &Field,
@@ -283,6 +291,7 @@ impl Pool {
             keys = sure;
         }
         let key = self.rack.weights.draw(keys, dice)?;
+        group.version += 1;
         let probing = group.probe(model, now);
         let cell = group.cell_mut(model)?;
         let own = cell.ledger.take(&ask.cost, now);
