@@ -22,10 +22,6 @@ use super::patience::Timeouts;
 use super::resolve::Resolver;
 use super::spawn::spawn;
 
-/// HTTP/1.1 connections open at once to one destination; whoever needs another waits. Half of the
-/// usual limit of 2,048 file descriptors, the other half being the clients'.
-const SEATS: usize = 1024;
-
 /// HTTP/1.1 connections that rest at once; more are closed.
 const RESTING: usize = 256;
 
@@ -43,8 +39,9 @@ pub(super) struct Pool {
     destination: Weak<Destination>,
     resolver: Resolver,
     state: Mutex<State>,
-    /// HTTP/1.1 connections: opening, busy and resting.
+    /// HTTP/1.1 connections (opening, busy and resting), and how many there may be.
     seats: AtomicUsize,
+    most: usize,
     /// Requests that wait for a connection which is not theirs alone to open.
     waiting: AtomicUsize,
     changed: Notify,
@@ -104,7 +101,7 @@ enum Step {
 }
 
 impl Pool {
-    pub(super) fn new(destination: &Arc<Destination>) -> Arc<Self> {
+    pub(super) fn new(destination: &Arc<Destination>, most: usize) -> Arc<Self> {
         // Without TLS there is nothing to agree on the version with.
         let speaks = if destination.secure.is_none() { Some(Speaks::Http1) } else { None };
         Arc::new(Self {
@@ -121,6 +118,7 @@ impl Pool {
                 failure: None,
             }),
             seats: AtomicUsize::new(0),
+            most,
             waiting: AtomicUsize::new(0),
             changed: Notify::new(),
             reaping: AtomicBool::new(false),
@@ -295,12 +293,12 @@ impl Pool {
 
     /// A seat, if need be that of a connection at rest.
     fn seat(self: &Arc<Self>) -> Option<Seat> {
-        if self.seats.load(Ordering::Relaxed) >= SEATS {
+        if self.seats.load(Ordering::Relaxed) >= self.most {
             let rested = self.state().resting.pop();
             drop(rested);
         }
         let taken = self.seats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seats| {
-            (seats < SEATS).then_some(seats + 1)
+            (seats < self.most).then_some(seats + 1)
         });
         taken.is_ok().then(|| Seat(Arc::downgrade(self)))
     }

@@ -71,6 +71,80 @@ async fn a_connection_that_its_server_closed_at_rest_is_replaced_in_silence() {
 }
 
 #[tokio::test]
+async fn over_tls_such_a_close_is_seen_too() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor(&["http/1.1"]);
+    let server = Server::raw(move |tcp| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut tls = acceptor.accept(tcp).await.unwrap();
+            read_head(&mut tls).await;
+            tls.write_all(OK.as_bytes()).await.unwrap();
+            tls.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    let (upstream, there) = (Upstream::new(), to(server.secure(&authority)));
+    for _ in 0..5 {
+        assert_eq!(fetch(&upstream, &there).await, "ok");
+        settle().await;
+    }
+    assert_eq!(server.connections(), 5);
+}
+
+#[tokio::test]
+async fn no_more_connections_are_open_than_may_be_and_the_others_wait_for_one() {
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, peak) = (Arc::clone(&open), Arc::clone(&most));
+    let server = Server::http(Speaks::Plain, move |_| {
+        let (open, most) = (Arc::clone(&now), Arc::clone(&peak));
+        Box::pin(async move {
+            most.fetch_max(open.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            settle().await;
+            open.fetch_sub(1, Ordering::Relaxed);
+            text("ok")
+        })
+    })
+    .await;
+    let (upstream, there) = (Upstream::with_connections(4), to(server.plain()));
+    let answers = join_all((0..24).map(|_| fetch(&upstream, &there))).await;
+    assert!(answers.iter().all(|answer| answer == "ok"));
+    assert_eq!((most.load(Ordering::Relaxed), server.connections()), (4, 4));
+}
+
+/// Polls `future`, counting how often it was woken.
+async fn counting<F: Future>(future: F, polls: &AtomicUsize) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_exchange_wakes_its_task_once_for_each_thing_that_comes() {
+    let server = Server::raw(|mut tcp| async move {
+        while !read_head(&mut tcp).await.is_empty() {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            for piece in [head, "2\r\nhi\r\n", "2\r\nho\r\n", "0\r\n\r\n"] {
+                settle().await;
+                tcp.write_all(piece.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let (upstream, there) = (Upstream::new(), to(server.plain()));
+    fetch(&upstream, &there).await;
+    let polls = AtomicUsize::new(0);
+    let response = counting(upstream.send(&there, get("/")), &polls).await.unwrap();
+    let mut body = response.into_body();
+    while counting(body.frame(), &polls).await.is_some() {}
+    // Head, two chunks, end: each is asked for, and has come when the task is woken.
+    assert_eq!((polls.load(Ordering::Relaxed), server.connections()), (8, 1));
+}
+
+#[tokio::test]
 async fn a_request_that_may_have_been_read_is_not_sent_again() {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);

@@ -77,6 +77,33 @@ async fn requests_at_once_share_the_first_handshake() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_during_the_first_handshake_leaves_the_others_unharmed() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor(&["h2"]);
+    let mut first = true;
+    let server = Server::raw(move |tcp| {
+        let (acceptor, stalls) = (acceptor.clone(), std::mem::take(&mut first));
+        async move {
+            if stalls {
+                return rest(tcp).await;
+            }
+            let tls = acceptor.accept(tcp).await.unwrap();
+            let mut connection = h2::server::handshake(tls).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                answer(&mut respond);
+            }
+        }
+    })
+    .await;
+    let (upstream, there) = (Upstream::new(), to(server.secure(&authority)));
+    let leaves = timeout(Duration::from_millis(50), fetch(&upstream, &there));
+    let others = join_all((0..10).map(|_| fetch(&upstream, &there)));
+    let (left, others) = tokio::join!(leaves, others);
+    assert!(left.is_err() && others.iter().all(|answer| answer == "ok"));
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
 async fn bodies_and_trailers_go_both_ways() {
     let authority = Authority::new();
     let acceptor = authority.acceptor(&["h2"]);
