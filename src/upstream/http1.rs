@@ -168,10 +168,8 @@ impl Http1 {
         Some(self)
     }
 
-    /// Looks whether an idle connection is still open at both ends.
-    ///
-    /// What the server has said of its end is seen here without asking the kernel: the runtime has
-    /// been told. Only a close that is still on its way can be missed.
+    /// Looks whether a connection is ready for an exchange, and open at both ends as far as the
+    /// runtime has been told.
     pub(super) fn is_usable(&mut self) -> bool {
         let Self { connection, gate, sender, .. } = self;
         let _pending = gate.poll(&mut Context::from_waker(Waker::noop()), |cx| {

@@ -173,23 +173,19 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
+    /// A stream where there is room, or the connection that rested last. Whether that one still lives
+    /// shows when it is used: if not, the request comes back unsent.
     fn at_hand(self: &Arc<Self>) -> Option<Line> {
-        loop {
-            let mut state = self.state();
-            if let Some(slot) = state.slot(self) {
-                let opening = state.is_scarce().then(|| self.opening(&mut state));
-                drop(state);
-                if let Some(opening) = opening {
-                    spawn(ahead(opening));
-                }
-                return Some(Line::Http2(slot));
-            }
-            let mut line = state.resting.pop()?;
-            drop(state);
-            if line.is_usable() {
-                return Some(Line::Http1(line));
-            }
+        let mut state = self.state();
+        let Some(slot) = state.slot(self) else {
+            return state.resting.pop().map(Line::Http1);
+        };
+        let opening = state.is_scarce().then(|| self.opening(&mut state));
+        drop(state);
+        if let Some(opening) = opening {
+            spawn(ahead(opening));
         }
+        Some(Line::Http2(slot))
     }
 
     async fn acquire_slowly(
@@ -366,11 +362,9 @@ impl State {
 
     /// Whether those who wait can all be served by what is being opened, or nothing more may be.
     fn is_enough_under_way(&self, waiting: usize) -> bool {
-        let version_unknown = self.speaks.is_none() && self.opening > 0;
         let limit_unknown = self.shared.iter().any(|http2| !http2.is_settled());
         let streams = self.shared.last().map_or(USUAL_STREAMS, |http2| http2.limit());
-        version_unknown
-            || limit_unknown
+        limit_unknown
             || self.shared.len() + self.opening >= SHARED
             || self.opening * streams >= waiting
     }

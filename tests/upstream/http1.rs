@@ -71,6 +71,21 @@ async fn a_connection_that_its_server_closed_at_rest_is_replaced_in_silence() {
 }
 
 #[tokio::test]
+async fn that_all_connections_at_rest_are_dead_costs_one_new_one() {
+    let server = Server::raw(|mut tcp| async move {
+        read_head(&mut tcp).await;
+        settle().await;
+        tcp.write_all(OK.as_bytes()).await.unwrap();
+    })
+    .await;
+    let (upstream, there) = (Upstream::new(), to(server.plain()));
+    join_all((0..8).map(|_| fetch(&upstream, &there))).await;
+    settle().await;
+    assert_eq!(fetch(&upstream, &there).await, "ok");
+    assert_eq!(server.connections(), 9);
+}
+
+#[tokio::test]
 async fn over_tls_such_a_close_is_seen_too() {
     let authority = Authority::new();
     let acceptor = authority.acceptor(&["http/1.1"]);
