@@ -86,6 +86,7 @@ pub struct Meter {
 
 /// How the body is coded, around what reads it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is of the large one")]
 enum Coding {
     Identity(Reader),
     Gzip(Box<MultiGzDecoder<Reader>>),

@@ -28,8 +28,10 @@ pub(super) enum Level {
     Response,
     /// The message inside an event of Anthropic's, or an answer of Ollama's.
     Message,
-    /// Output: every string of it is counted.
+    /// A piece of output in an event.
     Delta,
+    /// Output: every string of it is counted.
+    Output,
     /// One of OpenAI's choices.
     Choice,
     /// One of Gemini's candidates.
@@ -84,26 +86,39 @@ impl Level {
                 Self::Top | Self::Response | Self::Message,
                 b"conversation" | b"container" | b"file",
             ) => Enter(Self::Named),
-            (Self::Top, b"delta" | b"content")
+            (Self::Top, b"delta") => Enter(Self::Delta),
+            (Self::Top, b"content")
             | (Self::Message, b"content" | b"thinking" | b"tool_calls")
             | (Self::Choice, b"delta" | b"message" | b"text")
             | (Self::Candidate, b"content")
-            | (Self::Item, b"content" | b"summary" | b"arguments") => Enter(Self::Delta),
-            // Not text that the model wrote: labels, signatures, media.
-            (
-                Self::Delta,
-                b"type" | b"role" | b"id" | b"index" | b"signature" | b"thoughtSignature"
-                | b"inlineData" | b"data" | b"obfuscation" | b"stop_reason" | b"finish_reason",
-            ) => Skip,
-            (Self::Delta, _) => Enter(Self::Delta),
+            | (Self::Item, b"content" | b"summary" | b"arguments") => Enter(Self::Output),
+            (Self::Delta | Self::Output, _) if !is_label(name) => Enter(Self::Output),
             _ => Skip,
         }
     }
 
     /// Whether a string that stands where this level was expected is output.
     const fn is_text(self) -> bool {
-        matches!(self, Self::Delta | Self::Response | Self::Message)
+        matches!(self, Self::Delta | Self::Output | Self::Response | Self::Message)
     }
+}
+
+/// Names inside output whose values the model did not write: labels, signatures, media.
+fn is_label(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"type"
+            | b"role"
+            | b"id"
+            | b"index"
+            | b"signature"
+            | b"thoughtSignature"
+            | b"inlineData"
+            | b"data"
+            | b"obfuscation"
+            | b"stop_reason"
+            | b"finish_reason"
+    )
 }
 
 /// Where the reader stands.
@@ -236,7 +251,7 @@ impl Skim {
     }
 
     fn name(&mut self, bytes: &[u8]) -> usize {
-        let (part, used, ended) = self.to_quote(bytes);
+        let (part, used, ended) = self.until_quote(bytes);
         let room = MAX_NAME.saturating_sub(self.name.len());
         // No name that is compared is as long as what is kept of a long one.
         self.name.extend_from_slice(part.get(..room).unwrap_or(part));
@@ -261,7 +276,6 @@ impl Skim {
         self.outgrown = false;
         match (first, self.action) {
             (b'{' | b'[', Action::Enter(level)) if self.entered.len() < MAX_ENTERED => {
-                // In an array of arrays, the inner one is not what was meant, but harmless.
                 self.entered.push((level, first == b'['));
                 self.state = State::Between;
             }
@@ -284,7 +298,7 @@ impl Skim {
     }
 
     fn text(&mut self, bytes: &[u8], tally: &mut Tally) -> usize {
-        let (part, used, ended) = self.to_quote(bytes);
+        let (part, used, ended) = self.until_quote(bytes);
         if let Action::Enter(level) = self.action
             && level.is_text()
         {
@@ -328,7 +342,7 @@ impl Skim {
     }
 
     fn nested_text(&mut self, bytes: &[u8]) -> usize {
-        let (_, used, ended) = self.to_quote(bytes);
+        let (_, used, ended) = self.until_quote(bytes);
         self.keep(bytes.get(..used).unwrap_or_default());
         if ended {
             self.state = State::Nested;
@@ -338,7 +352,7 @@ impl Skim {
 
     /// The bytes up to the quote that ends this string, how many are used with it, and whether it
     /// was there.
-    fn to_quote<'b>(&mut self, bytes: &'b [u8]) -> (&'b [u8], usize, bool) {
+    fn until_quote<'b>(&mut self, bytes: &'b [u8]) -> (&'b [u8], usize, bool) {
         let mut at = usize::from(std::mem::take(&mut self.escaped));
         while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
             at += found;

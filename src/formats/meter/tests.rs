@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "the bodies cut here are ASCII")]
+
 use std::io::Write as _;
 
 use flate2::Compression;
@@ -57,6 +59,7 @@ fn ids(reading: &Reading) -> Vec<&str> {
     reading.stored.iter().map(StoredId::as_str).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a reading holds is optional")]
 const fn tokens(
     input: u64,
     cached: u64,
@@ -264,6 +267,18 @@ fn ids_of_what_was_stored_are_noted() {
         ),
         ["cachedContents/c"]
     );
+}
+
+#[test]
+fn what_the_model_writes_cannot_pose_as_usage() {
+    let part = r#"{"functionCall":{"args":{"usage":{"prompt_tokens":9},"model":"x","error":{"code":"y"}}}}"#;
+    let body = format!(r#"{{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
+    let reading = read(&json(gemini()), &body);
+    assert_eq!((reading.usage, reading.model, reading.outcome), (None, None, Outcome::Complete));
+    let text =
+        r#"data: {"choices":[{"delta":{"content":""usage":{"prompt_tokens":9},"error":{}"}}]}"#;
+    let reading = read(&chat(), &format!("{text}\n\n"));
+    assert_eq!((reading.usage, reading.outcome), (None, Outcome::Cut));
 }
 
 #[test]
