@@ -286,6 +286,9 @@ fn what_is_fetched_again_is_not_charged_again() {
     let body = r#"{"id":"resp_1","usage":{"input_tokens":12,"output_tokens":3}}"#;
     let fetched = read(&json(stream(Wire::OpenAi, Endpoint::Stored)), body);
     assert_eq!((fetched.usage, ids(&fetched)), (None, vec!["resp_1"]));
+    let failed = r#"{"id":"resp_1","status":"failed","error":{"code":"server_error"}}"#;
+    let fetched = read(&json(stream(Wire::OpenAi, Endpoint::Stored)), failed);
+    assert_eq!(fetched.outcome, Outcome::Complete, "the fetching went well");
 }
 
 #[test]
@@ -534,6 +537,7 @@ fn a_cut_stream_ends_with_an_error_in_its_own_format() {
         (gemini(), GEMINI),
     ];
     for (plan, body) in plans {
+        let body = body.replace("\r\n", "\n");
         let start = body.split_inclusive("\n\n").next().unwrap();
         let (whole, _) = cut(plan, start);
         let whole = whole.unwrap();
@@ -555,6 +559,12 @@ fn a_cut_stream_ends_with_an_error_in_its_own_format() {
         assert_eq!(before, "\n\n", "after a half-sent event");
         assert_eq!(event.replace(r#"number":0"#, r#"number":1"#), whole);
     }
+    assert_eq!(cut(chat(), DONE).0, None, "nothing follows the last word");
+    assert_eq!(
+        cut(chat(), "data: {\"error\":{}}\n\ndata: {\"error\":{\"code\":1}}\n\n").0,
+        None,
+        "one error will do"
+    );
     let (half, _) = cut(stripping(), &CHAT[..50]);
     assert!(half.unwrap().starts_with("data:"), "a held event was never sent");
     assert_eq!(cut(json(gemini()), "[{").0, None);
