@@ -86,6 +86,7 @@ pub struct Meter {
 
 /// How the body is coded, around what reads it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is of the large one")]
 enum Coding {
     Identity(Reader),
     Gzip(Box<MultiGzDecoder<Reader>>),
@@ -172,9 +173,8 @@ impl Meter {
     /// What the answer has told so far.
     pub fn reading(&self) -> Reading {
         let tally = self.tally();
-        let fetched = matches!(self.endpoint, Endpoint::Stored | Endpoint::Models);
         Reading {
-            usage: tally.counts.usage(self.wire, self.dialect).filter(|_| !fetched),
+            usage: tally.counts.usage(self.wire, self.dialect).filter(|_| !self.is_fetched()),
             model: tally.model.clone(),
             outcome: match (self.saw_error(), self.is_complete()) {
                 (true, _) => Outcome::Error { code: tally.error_code() },
@@ -188,7 +188,7 @@ impl Meter {
 
     /// Whether the provider has told of an error inside the answer.
     pub fn saw_error(&self) -> bool {
-        self.tally().failed
+        self.tally().failed && !self.is_fetched()
     }
 
     /// Bytes of output text that have passed, as JSON writes them.
@@ -212,10 +212,14 @@ impl Meter {
     }
 
     /// How to end the body for the client after the provider broke off: an error in the stream's
-    /// own format, after what ends an event that the client has in part. `None` where the format
-    /// has no such thing; the body is aborted afterwards either way.
+    /// own format, after what ends an event that the client has in part. What was held back is not
+    /// sent any more. `None` where the format has no such thing, or where the client has had an
+    /// error or the last word already; the body is aborted afterwards either way.
     pub fn cut(&self, message: &str) -> Option<Bytes> {
         let Coding::Identity(reader) = &self.coding else { return None };
+        if self.saw_error() || self.is_complete() {
+            return None;
+        }
         match &reader.format {
             Format::Sse(sse, _) => {
                 let event = cut::error_event(self.wire, self.endpoint, sse.events(), message)?;
@@ -228,6 +232,12 @@ impl Meter {
             }
             Format::Json(_) | Format::Opaque => None,
         }
+    }
+
+    /// Whether the answer only tells of what was done before: its tokens and errors are that
+    /// request's, and not this one's.
+    const fn is_fetched(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Stored | Endpoint::Models)
     }
 
     /// Whether this is Ollama's row of JSON lines, the last of which says so.

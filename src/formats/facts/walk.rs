@@ -94,6 +94,7 @@ impl<'de> Visitor<'de> for Top<'_, 'de> {
                 found.refused = Some(Reason::Duplicate(key.name()));
                 return Err(de::Error::custom("a name stands twice"));
             }
+            #[expect(clippy::wildcard_enum_match_arm, reason = "any other name is walked into")]
             match key {
                 Key::Model => found.model = Some(map.next_value()?),
                 Key::StreamOptions => found.stream_options = Some(map.next_value()?),
@@ -368,13 +369,15 @@ struct Object<'de> {
 
 impl Object<'_> {
     fn close(self, place: Place, found: &mut Found<'_>) {
-        match (place, self.kind) {
-            (Place::GeminiMedium, _) if self.image => found.images += 1,
-            (Place::GeminiMedium, _) => found.documents += 1,
-            (Place::Prompt, Some(Kind::Image)) => found.images += 1,
-            (Place::Prompt, Some(Kind::Document)) => found.documents += 1,
-            _ => {}
-        }
+        // Gemini tells by its MIME type what a medium is, the others by its object's type.
+        let (image, document) = if place == Place::GeminiMedium {
+            (self.image, !self.image)
+        } else {
+            let is = |kind| place == Place::Prompt && self.kind == Some(kind);
+            (is(Kind::Image), is(Kind::Document))
+        };
+        found.images += u32::from(image);
+        found.documents += u32::from(document);
         // The Responses API looks up reasoning items, and references to items, by their own id.
         let by_id = |id: &&str| self.kind == Some(Kind::Reference) || id.starts_with("rs_");
         if found.items
@@ -393,6 +396,7 @@ fn walk_member<'de, A: MapAccess<'de>>(
     map: &mut A,
 ) -> Result<(), A::Error> {
     let ids = if within == Place::Top { Place::Ids } else { Place::LikelyIds };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other names say nothing of a place")]
     let place = match key {
         Key::PreviousResponse
         | Key::Conversation
