@@ -9,3 +9,4 @@ pub mod clock;
 pub mod formats;
 pub mod keys;
 pub mod config;
+pub mod simulator;
