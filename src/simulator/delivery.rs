@@ -100,11 +100,7 @@ impl Delivery<'_> {
             bytes = gzip(&bytes);
         }
         let length = Some(bytes.len() as u64);
-        let broken = self.drawn.iter().find_map(|fault| match fault {
-            FaultKind::CutStream { .. } => Some(Step::Cut),
-            FaultKind::StallStream { .. } => Some(Step::Stall),
-            _ => None,
-        });
+        let broken = self.drawn.iter().find_map(breaking);
         let bytes = if broken.is_some() { bytes.slice(..bytes.len() / 2) } else { bytes };
         let first = (!bytes.is_empty()).then(|| piece(bytes));
         (first.into_iter().chain(broken).collect(), length)
@@ -132,6 +128,7 @@ impl Delivery<'_> {
 }
 
 /// An answer that no HTTP library would send.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
 fn raw_answer(fault: &FaultKind, reply: &Reply) -> Option<Raw> {
     match fault {
         FaultKind::HangUp => Some(Raw { bytes: Bytes::new(), again: 0 }),
@@ -156,6 +153,7 @@ fn raw_answer(fault: &FaultKind, reply: &Reply) -> Option<Raw> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
 fn spoil(fault: &FaultKind, steps: &mut VecDeque<Step>, failure: &Bytes) {
     match fault {
         FaultKind::CutStream { after, inside } => {
@@ -191,9 +189,19 @@ fn spoil(fault: &FaultKind, steps: &mut VecDeque<Step>, failure: &Bytes) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
 const fn trickle(fault: &FaultKind) -> Option<(usize, Duration)> {
     match fault {
         FaultKind::SlowBody { bytes, ms } => Some((*bytes, Duration::from_millis(*ms))),
+        _ => None,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
+const fn breaking(fault: &FaultKind) -> Option<Step> {
+    match fault {
+        FaultKind::CutStream { .. } => Some(Step::Cut),
+        FaultKind::StallStream { .. } => Some(Step::Stall),
         _ => None,
     }
 }

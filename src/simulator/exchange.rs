@@ -127,13 +127,7 @@ impl Arrival {
 
     async fn answered(&self, upgrade: Option<OnUpgrade>) -> Answered {
         for fault in &self.drawn {
-            match fault {
-                FaultKind::StallHeaders => tokio::time::sleep(STALL).await,
-                FaultKind::Latency { ms } => {
-                    tokio::time::sleep(Duration::from_millis(*ms)).await;
-                }
-                _ => {}
-            }
+            tokio::time::sleep(delay(fault)).await;
         }
         let holder = self.holder.as_ref().map_err(|problem| self.scene.refuse(problem))?;
         let Some(body) = self.body.clone() else {
@@ -181,7 +175,18 @@ impl Arrival {
     }
 }
 
+/// How much later the answer begins.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
+const fn delay(fault: &FaultKind) -> Duration {
+    match fault {
+        FaultKind::StallHeaders => STALL,
+        FaultKind::Latency { ms } => Duration::from_millis(*ms),
+        _ => Duration::ZERO,
+    }
+}
+
 /// An answer that has nothing to do with the request.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
 fn instead(fault: &FaultKind) -> Option<Reply> {
     Some(match fault {
         FaultKind::Answer { status, body, headers } => {

@@ -287,9 +287,9 @@ impl Faults {
     /// By how many thousandths the limits of this account's model are changed now.
     pub(crate) fn limit_permille(&self, whom: Whom<'_>, now: Moment) -> u64 {
         let factors = self.active.iter().filter(|active| active.reaches(whom, now));
-        factors.fold(1_000, |product, active| match active.fault.kind {
-            FaultKind::LimitFactor { permille } => product * permille / 1_000,
-            _ => product,
+        factors.fold(1_000, |product, active| {
+            let FaultKind::LimitFactor { permille } = active.fault.kind else { return product };
+            product * permille / 1_000
         })
     }
 }
@@ -309,13 +309,13 @@ impl Active {
     }
 }
 
-/// The next number of a SplitMix64 sequence, as a fraction of 1.
+/// The next number of a `SplitMix64` sequence, as a fraction of 1.
 fn unit(state: &mut u64) -> f64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     f64::from(u32::try_from(mix(*state) >> 32).unwrap_or(0)) / 4_294_967_296.0
 }
 
-/// SplitMix64's finaliser: every bit of the result depends on every bit of `state`.
+/// `SplitMix64`'s finaliser: every bit of the result depends on every bit of `state`.
 pub(crate) const fn mix(state: u64) -> u64 {
     let mut z = state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

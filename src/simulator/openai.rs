@@ -1,4 +1,5 @@
-//! OpenAI's API (API reference, rate-limit guide and error-codes guide; the published OpenAPI
+//! OpenAI's API (API reference, rate-limit guide and error-codes guide; the published
+//! `OpenAPI`
 //! document). Azure serves the same operations under other paths.
 
 mod audio;

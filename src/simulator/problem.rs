@@ -56,6 +56,7 @@ impl Problem {
     }
 
     /// What a fault makes the provider say to a request for `model`; `None` if it says nothing else.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other faults strike elsewhere")]
     pub(crate) fn of_fault(fault: &FaultKind, model: &str) -> Option<Self> {
         let model = model.to_owned();
         Some(match fault {

@@ -190,10 +190,9 @@ impl Wish {
         let called = match &self.choice {
             Choice::None => return Vec::new(),
             Choice::Named(name) => self.tools.iter().find(|tool| tool.name == *name),
-            Choice::Any => self.tools.first(),
             // A model that has its answer calls no more tools.
             Choice::Auto if self.tool_result.is_some() => None,
-            Choice::Auto => self.tools.first(),
+            Choice::Any | Choice::Auto => self.tools.first(),
         };
         let wanted = directive(&self.prompt, "calls").unwrap_or(1).min(MOST_CALLS);
         let forced = self.choice != Choice::Auto;

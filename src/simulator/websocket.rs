@@ -24,7 +24,7 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The largest frame that is read.
 const LARGEST: u64 = 16 * 1024 * 1024;
 /// How long a silent socket is kept (the realtime guide's bound on a session).
-const SILENCE: Duration = Duration::from_mins(60);
+const SILENCE: Duration = Duration::from_hours(1);
 
 /// Whether a request asks to become a socket.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {

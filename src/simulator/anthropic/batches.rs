@@ -15,7 +15,7 @@ use crate::simulator::store::Stored;
 pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
     match (&call.scene.method, rest) {
         (&Method::POST, []) => create(call),
-        (&Method::GET, []) => Ok(Reply::json(&page(call.all_kept("batch")))),
+        (&Method::GET, []) => Ok(Reply::json(&page(&call.all_kept("batch")))),
         (&Method::GET, [id]) => Ok(Reply::json(&progress(call, id)?.object)),
         (&Method::GET, [id, "results"]) => {
             let kept = progress(call, id)?;
@@ -73,7 +73,7 @@ fn progress(call: &Call, id: &str) -> Result<Stored, Box<Reply>> {
     let results: Vec<Value> = requests.iter().map(|request| work(call, request)).collect();
     let kind = |line: &Value| line.get("result")?.get("type")?.as_str().map(str::to_owned);
     let done = results.iter().filter(|line| kind(line).as_deref() == Some("succeeded")).count();
-    let lines: String = results.iter().map(|line| format!("{line}\n")).collect();
+    let lines = jsonl(&results);
     let host = call.scene.header("host").unwrap_or("api.anthropic.com");
     let object = with(
         &kept.object,
@@ -97,6 +97,12 @@ fn work(call: &Call, request: &Value) -> Value {
         Err(reply) => json!({"type": "errored", "error": json_of(&reply)}),
     };
     json!({"custom_id": request.get("custom_id"), "result": result})
+}
+
+/// A value a line.
+fn jsonl(values: &[Value]) -> String {
+    let lines = values.iter().flat_map(|value| [value.to_string(), "\n".to_owned()]);
+    lines.collect()
 }
 
 fn json_of(reply: &Reply) -> Value {

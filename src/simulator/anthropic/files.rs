@@ -13,7 +13,7 @@ use crate::simulator::store::Stored;
 pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
     match (&call.scene.method, rest) {
         (&Method::POST, []) => upload(call),
-        (&Method::GET, []) => Ok(Reply::json(&page(call.all_kept("file")))),
+        (&Method::GET, []) => Ok(Reply::json(&page(&call.all_kept("file")))),
         (&Method::GET, [id]) => Ok(Reply::json(&find(call, id)?.object)),
         (&Method::GET, [id, "content"]) => {
             // What was uploaded cannot be downloaded; only what a tool made can be.

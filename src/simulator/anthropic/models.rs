@@ -12,7 +12,7 @@ use crate::simulator::wires::only;
 pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
     only(call, &Method::GET)?;
     match rest {
-        [] => Ok(Reply::json(&page(call.models().iter().map(shown).collect()))),
+        [] => Ok(Reply::json(&page(&call.models().iter().map(shown).collect::<Vec<_>>()))),
         [name] => {
             let found = call.model(call.find_model(name)?).map(shown);
             Ok(Reply::json(&found.unwrap_or_default()))
@@ -22,7 +22,7 @@ pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
 }
 
 /// A list as the API gives it, whole on one page.
-pub(super) fn page(data: Vec<Value>) -> Value {
+pub(super) fn page(data: &[Value]) -> Value {
     let id = |object: Option<&Value>| object.and_then(|object| object.get("id").cloned());
     let (first, last) = (id(data.first()), id(data.last()));
     json!({"data": data, "has_more": false, "first_id": first, "last_id": last})

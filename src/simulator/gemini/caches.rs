@@ -31,8 +31,7 @@ pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
         (&Method::GET, []) => {
             Ok(Reply::json(&json!({"cachedContents": call.all_kept("cachedContent")})))
         }
-        (&Method::GET, [id]) => Ok(Reply::json(&find(call, id)?.object)),
-        (&Method::PATCH, [id]) => Ok(Reply::json(&find(call, id)?.object)),
+        (&Method::GET | &Method::PATCH, [id]) => Ok(Reply::json(&find(call, id)?.object)),
         (&Method::DELETE, [id]) => {
             find(call, id)?;
             call.forget("cachedContent", &format!("cachedContents/{id}"));

@@ -123,7 +123,7 @@ fn info(reason: &str) -> Value {
     })
 }
 
-/// QuotaFailure names the quota, RetryInfo when to come back; even for a day's quota, where it is of
+/// `QuotaFailure` names the quota, `RetryInfo` when to come back; even for a day's quota, where it is of
 /// no use.
 fn rate_limited(scene: &Scene, model: &str, refusal: &Refusal) -> Reply {
     let (metric, id) = match (refusal.window == DAY, refusal.dimension) {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_protobuf_does() {
-        assert_eq!(seconds(Duration::from_secs(60)), "60s");
+        assert_eq!(seconds(Duration::from_mins(1)), "60s");
         assert_eq!(seconds(Duration::from_millis(12_300)), "12.3s");
         assert_eq!(seconds(Duration::from_nanos(34_074_824_224)), "34.074824224s");
         assert_eq!(seconds(Duration::ZERO), "0s");

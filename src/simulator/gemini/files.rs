@@ -31,7 +31,7 @@ pub(super) fn upload(call: &Call) -> Answered {
     let command = call.scene.header("x-goog-upload-command").unwrap_or_default();
     let commands: Vec<&str> = command.split(',').map(str::trim).collect();
     match call.scene.query("upload_id") {
-        None if commands.contains(&"start") => start(call),
+        None if commands.contains(&"start") => Ok(start(call)),
         Some(id) if commands.contains(&"upload") => {
             append(call, id, commands.contains(&"finalize"))
         }
@@ -39,7 +39,7 @@ pub(super) fn upload(call: &Call) -> Answered {
     }
 }
 
-fn start(call: &Call) -> Answered {
+fn start(call: &Call) -> Reply {
     let asked = serde_json::from_slice::<Value>(&call.body).unwrap_or_default();
     let asked = asked.get("file").cloned().unwrap_or_default();
     let wanted = asked.get("name").and_then(Value::as_str).map(str::to_owned);
@@ -54,10 +54,10 @@ fn start(call: &Call) -> Answered {
     call.keep(&id, "upload", object, Bytes::new());
     let host = call.scene.header("host").unwrap_or("generativelanguage.googleapis.com");
     let url = format!("http://{host}{}?upload_id={id}&upload_protocol=resumable", call.scene.path);
-    Ok(Reply::json(&json!({}))
+    Reply::json(&json!({}))
         .header("x-goog-upload-url", &url)
         .header("x-goog-upload-status", "active")
-        .header("x-goog-upload-chunk-granularity", "262144"))
+        .header("x-goog-upload-chunk-granularity", "262144")
 }
 
 fn append(call: &Call, id: &str, last: bool) -> Answered {

@@ -75,7 +75,7 @@ struct Asked<'a> {
 }
 
 pub(super) fn answer(call: &Call, model: &str, delivery: Delivery) -> Answered {
-    let asked = Asked::read(call, model, Fields::read(call, FIELDS)?)?;
+    let asked = Asked::read(call, model, &Fields::read(call, FIELDS)?)?;
     let ask = Ask {
         input: asked.wish.input,
         cached: asked.cached,
@@ -108,7 +108,7 @@ pub(super) fn count(call: &Call, model: &str) -> Answered {
     let fields =
         Fields::read(call, &["contents", "generateContentRequest", "systemInstruction", "tools"])?;
     let nested = fields.object(call, "generateContentRequest", FIELDS)?;
-    let asked = Asked::read(call, model, nested.unwrap_or(fields))?;
+    let asked = Asked::read(call, model, nested.as_ref().unwrap_or(&fields))?;
     let total = asked.wish.input;
     Ok(Reply::json(&json!({
         "totalTokens": total,
@@ -163,11 +163,11 @@ fn parts_of(asked: &Asked<'_>, turn: &Turn) -> Vec<Value> {
 }
 
 impl<'a> Asked<'a> {
-    fn read(call: &'a Call, model_name: &'a str, fields: Fields) -> Result<Self, Box<Reply>> {
-        let contents = contents(call, &fields)?;
+    fn read(call: &'a Call, model_name: &'a str, fields: &Fields) -> Result<Self, Box<Reply>> {
+        let contents = contents(call, fields)?;
         let config = fields.object(call, "generationConfig", CONFIG)?;
         let model = call.find_model(model_name)?;
-        let held = held(call, &fields)?;
+        let held = held(call, fields)?;
         let mut parts: Vec<&Value> =
             ["tools", "systemInstruction"].iter().filter_map(|name| fields.get(name)).collect();
         parts.extend(contents);
@@ -189,8 +189,8 @@ impl<'a> Asked<'a> {
             tool_result,
             input,
             max_output: config.as_ref().and_then(|config| config.whole("maxOutputTokens")),
-            tools: tools(&fields),
-            choice: choice(&fields),
+            tools: tools(fields),
+            choice: choice(fields),
             form: form(config.as_ref()),
             think: thoughts(thinking),
             stop: stops(config.as_ref()),
@@ -265,7 +265,8 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// Input includes what was cached; candidates exclude thoughts (API reference, UsageMetadata).
+    /// Input includes what was cached; candidates exclude thoughts (API reference,
+    /// `UsageMetadata`).
     fn usage(&self, turn: &Turn) -> Value {
         let mut usage = json!({
             "promptTokenCount": turn.input,

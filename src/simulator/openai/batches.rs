@@ -17,7 +17,7 @@ const ENDPOINTS: &[&str] =
 pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
     match (&call.scene.method, rest) {
         (&Method::POST, []) => create(call),
-        (&Method::GET, []) => Ok(Reply::json(&files::listed(call.all_kept("batch")))),
+        (&Method::GET, []) => Ok(Reply::json(&files::listed(&call.all_kept("batch")))),
         (&Method::GET, [id]) => progress(call, id),
         (&Method::POST, [id, "cancel"]) => cancel(call, id),
         (_, [] | [_] | [_, "cancel"]) => Err(call.scene.refuse(&Problem::WrongMethod)),
@@ -74,7 +74,8 @@ fn progress(call: &Call, id: &str) -> Answered {
         let results: Vec<Value> =
             (0_u64..).zip(lines).map(|(nth, line)| work(call, nth, line)).collect();
         let failed = results.iter().filter(|line| status_of(line) != Some(200)).count();
-        let output: String = results.iter().map(|line| format!("{line}\n")).collect();
+        let lines = results.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]);
+        let output: String = lines.collect();
         let output_id = call.id("file-", 0);
         files::make(call, &output_id, &format!("{id}_output.jsonl"), Bytes::from(output));
         let counts = json!({

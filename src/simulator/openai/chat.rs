@@ -211,7 +211,7 @@ impl Chat {
     }
 }
 
-fn messages<'a>(fields: Fields<'a>) -> Checked<&'a Vec<Value>> {
+fn messages(fields: Fields<'_>) -> Checked<&Vec<Value>> {
     fields.required("messages")?;
     let messages = fields.list("messages")?.map_or_else(|| Err(empty_list("messages")), Ok)?;
     if messages.is_empty() {
@@ -382,7 +382,7 @@ fn tool_choice(fields: Fields<'_>, tools: &[Tool]) -> Checked<Choice> {
     match (choice.as_str(), function.and_then(Value::as_str)) {
         (Some("none"), _) => Ok(Choice::None),
         (Some("required"), _) => Ok(Choice::Any),
-        (Some("auto"), _) => Ok(Choice::Auto),
+        (Some("auto"), _) | (None, None) => Ok(Choice::Auto),
         (Some(other), _) => Err(wrong_value("tool_choice", other, &["none", "auto", "required"])),
         (None, Some(name)) if tools.iter().any(|tool| tool.name == name) => {
             Ok(Choice::Named(name.to_owned()))
@@ -391,7 +391,6 @@ fn tool_choice(fields: Fields<'_>, tools: &[Tool]) -> Checked<Choice> {
             let text = "Tool choice 'function' not found in 'tools' parameter.";
             Err(mistake(text, Some("tool_choice"), None))
         }
-        (None, None) => Ok(Choice::Auto),
     }
 }
 

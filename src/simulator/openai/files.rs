@@ -15,7 +15,7 @@ const PURPOSES: &[&str] = &["fine-tune", "assistants", "batch", "user_data", "vi
 pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
     match (&call.scene.method, rest) {
         (&Method::POST, []) => upload(call),
-        (&Method::GET, []) => Ok(Reply::json(&listed(call.all_kept("file")))),
+        (&Method::GET, []) => Ok(Reply::json(&listed(&call.all_kept("file")))),
         (&Method::GET, [id]) => match call.kept("file", id) {
             Some(file) => Ok(Reply::json(&file.object)),
             None => Err(no_such_file(id)),
@@ -40,7 +40,7 @@ pub(super) fn make(call: &Call, id: &str, filename: &str, content: Bytes) {
 }
 
 /// A list as the API gives it, whole on one page.
-pub(super) fn listed(data: Vec<Value>) -> Value {
+pub(super) fn listed(data: &[Value]) -> Value {
     let id = |object: Option<&Value>| object.and_then(|object| object.get("id").cloned());
     let (first, last) = (id(data.first()), id(data.last()));
     json!({

@@ -253,7 +253,7 @@ impl Asked {
         let cached = if known < CACHED_FROM { 0 } else { known.min(input) / 128 * 128 };
         let store = fields.get("store").and_then(Value::as_bool).unwrap_or(true);
         let (stream, background) = (fields.flag("stream")?, fields.flag("background")?);
-        Ok(Self { model_name, cached, model, wish, items, store, stream, background, request })
+        Ok(Self { model_name, request, cached, model, wish, items, store, stream, background })
     }
 }
 

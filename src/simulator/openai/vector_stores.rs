@@ -14,7 +14,7 @@ use crate::simulator::reply::{Answered, Reply};
 pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
     match (&call.scene.method, rest) {
         (&Method::POST, []) => create(call),
-        (&Method::GET, []) => Ok(Reply::json(&listed(call.all_kept("vector_store")))),
+        (&Method::GET, []) => Ok(Reply::json(&listed(&call.all_kept("vector_store")))),
         (&Method::GET, [id]) => Ok(Reply::json(&find(call, id)?)),
         (&Method::DELETE, [id]) => {
             find(call, id)?;
@@ -24,7 +24,7 @@ pub(super) fn answer(call: &Call, rest: &[&str]) -> Answered {
         (&Method::POST, [id, "files"]) => attach(call, id),
         (&Method::GET, [id, "files"]) => {
             find(call, id)?;
-            Ok(Reply::json(&listed(files_of(call, id))))
+            Ok(Reply::json(&listed(&files_of(call, id))))
         }
         (_, [] | [_] | [_, "files"]) => Err(call.scene.refuse(&Problem::WrongMethod)),
         _ => Err(call.scene.refuse(&Problem::NoSuchPath)),
