@@ -15,12 +15,17 @@ pub(super) const OPENAI_MODEL: &str = "gpt-4o";
 pub(super) const ANTHROPIC_MODEL: &str = "claude-sonnet-5-5";
 pub(super) const GEMINI_MODEL: &str = "gemini-2.5-flash";
 
-/// The accounts, in the order in which they are shown.
-pub(super) const ACCOUNTS: [&str; 4] = ["openai-main", "openai-eu", "anthropic", "gemini"];
 /// The account that breaks down.
 pub(super) const FAILING: &str = "openai-eu";
 /// The key that is dead from the start.
 const DEAD: &str = "main-3";
+/// The accounts and their keys, in the order in which they are shown.
+pub(super) const KEYS: [(&str, &[&str]); 4] = [
+    ("openai-main", &["main-1", "main-2", DEAD]),
+    (FAILING, &["eu-1", "eu-2"]),
+    ("anthropic", &["claude-1"]),
+    ("gemini", &["gemini-1"]),
+];
 
 /// The proxy's configuration: what would be in its ConfigMap and its Secrets.
 #[derive(Clone, Debug)]
@@ -79,18 +84,16 @@ pub(super) fn plan() -> Plan {
         between: Duration::from_millis(20),
         piece: 4,
     };
-    let account = |habit, name: &str, keys: &[&str]| {
-        let empty = Account::new(habit, name).pace(pace);
-        keys.iter().fold(empty, |account, label| account.key(label, &value(label)))
-    };
-    let openai = Habit::OpenAi;
-    Plan::of([
-        account(openai, "openai-main", &["main-1", "main-2", DEAD])
-            .model(limited(OPENAI_MODEL, 720)),
-        account(openai, FAILING, &["eu-1", "eu-2"]).model(limited(OPENAI_MODEL, 600)),
-        account(Habit::Anthropic, "anthropic", &["claude-1"]).model(limited(ANTHROPIC_MODEL, 360)),
-        account(Habit::Gemini, "gemini", &["gemini-1"]).model(limited(GEMINI_MODEL, 1_200)),
-    ])
+    let cast = [
+        (Habit::OpenAi, limited(OPENAI_MODEL, 720)),
+        (Habit::OpenAi, limited(OPENAI_MODEL, 600)),
+        (Habit::Anthropic, limited(ANTHROPIC_MODEL, 360)),
+        (Habit::Gemini, limited(GEMINI_MODEL, 1_200)),
+    ];
+    Plan::of(KEYS.into_iter().zip(cast).map(|((name, labels), (habit, model))| {
+        let account = Account::new(habit, name).pace(pace).model(model);
+        labels.iter().fold(account, |account, label| account.key(label, &value(label)))
+    }))
 }
 
 /// What is broken before it begins.

@@ -77,7 +77,8 @@ impl Summary {
                 Some((name, value)) => format!("  {name:<width$}{value:>10}"),
                 None => " ".repeat(width + 12),
             };
-            writeln!(out, "{}  {}", cell(&saw, 28), cell(&refused, 28).trim_end())?;
+            let line = format!("{}  {}", cell(&saw, 28), cell(&refused, 28));
+            writeln!(out, "{}", line.trim_end())?;
         }
         writeln!(out)?;
         let verdict = match (self.failed(), total) {
@@ -89,7 +90,7 @@ impl Summary {
                  absorbed them all."
             ),
             (failed, total) => format!(
-                "The providers refused {total} requests, and the application saw {failed} failures."
+                "The providers refused {total} requests, and the application saw failures: {failed}."
             ),
         };
         writeln!(out, "{verdict}")
@@ -152,6 +153,6 @@ mod tests {
         summary.write(&mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("status 429"), "{text}");
-        assert!(text.contains("the application saw 1 failures"), "{text}");
+        assert!(text.contains("the application saw failures: 1"), "{text}");
     }
 }

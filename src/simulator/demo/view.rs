@@ -1,29 +1,36 @@
 //! The storm as it is seen: in a terminal a few lines that are redrawn, elsewhere a line each second.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use super::Screen;
-use super::cast::ACCOUNTS;
+use super::cast::KEYS;
 use super::status::KeyStates;
 use super::storm::Scene;
 use super::summary::{Summary, in_words};
 use crate::simulator::tally::{KeyTally, Tally};
 
-/// The requests in one redraw that fill a bar.
-const FULL: u64 = 6;
+/// The requests in a second that fill a bar.
 const BAR: usize = 12;
+/// The redraws in a second.
+const SECOND: usize = 5;
+/// Lines that are too long are cut at the terminal's edge instead of taking two: else the next picture
+/// would not come to lie on this one.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 
 /// What has been drawn.
 #[derive(Debug)]
 pub(super) struct View {
     screen: Screen,
     lines: usize,
-    before: Tally,
+    /// The tallies of the last second, the oldest first.
+    before: VecDeque<Tally>,
 }
 
 impl View {
     pub(super) fn new(screen: Screen) -> Self {
-        Self { screen, lines: 0, before: Tally::default() }
+        Self { screen, lines: 0, before: VecDeque::new() }
     }
 
     /// Shows this moment.
@@ -42,13 +49,18 @@ impl View {
                     // Up to the first line, whose place the new picture takes.
                     write!(out, "\x1b[{}A", self.lines)?;
                 }
+                write!(out, "{NO_WRAP}")?;
                 for line in &lines {
                     writeln!(out, "\x1b[2K{line}")?;
                 }
+                write!(out, "{WRAP}")?;
                 self.lines = lines.len();
             }
         }
-        self.before.clone_from(&scene.tally);
+        self.before.push_back(scene.tally.clone());
+        if self.before.len() > SECOND {
+            self.before.pop_front();
+        }
         out.flush()
     }
 
@@ -69,13 +81,13 @@ impl View {
             ),
             String::new(),
         ];
-        for name in ACCOUNTS {
-            let now = scene.tally.accounts.get(name).cloned().unwrap_or_default();
-            let before = self.before.accounts.get(name);
-            for (nth, (label, key)) in now.keys.iter().enumerate() {
+        for (name, labels) in KEYS {
+            for (nth, label) in labels.iter().enumerate() {
                 let account = if nth == 0 { name } else { "" };
-                let was = before.and_then(|before| before.keys.get(label));
-                lines.push(key_line(account, (label, key), was, states.get(label)));
+                let now = key_of(&scene.tally, name, label);
+                let was = self.before.front().map(|tally| key_of(tally, name, label));
+                let recent = seen(&now) - was.as_ref().map_or(0, seen);
+                lines.push(key_line([account, label], &now, recent, states.get(*label)));
             }
         }
         lines.push(String::new());
@@ -84,27 +96,28 @@ impl View {
     }
 }
 
-fn key_line(
-    account: &str,
-    (label, key): (&str, &KeyTally),
-    was: Option<&KeyTally>,
-    state: Option<&String>,
-) -> String {
-    let sum = |key: &KeyTally| key.served + key.refused.values().sum::<u64>();
-    let recent = sum(key) - was.map_or(0, sum);
-    let refused: u64 = key.refused.values().sum();
-    let state = state.map_or("", String::as_str);
-    format!(
-        "{account:<13} {label:<10} {}  {:>5} served {refused:>5} refused   {state}",
-        bar(recent),
-        key.served
-    )
+fn key_of(tally: &Tally, account: &str, label: &str) -> KeyTally {
+    let account = tally.accounts.get(account);
+    account.and_then(|account| account.keys.get(label)).cloned().unwrap_or_default()
 }
 
-fn bar(recent: u64) -> String {
-    let filled =
-        usize::try_from(recent.min(FULL)).unwrap_or(0) * BAR / usize::try_from(FULL).unwrap_or(1);
-    format!("{}{}", "\u{2588}".repeat(filled), "\u{2591}".repeat(BAR - filled))
+/// The requests that came with a key.
+fn seen(key: &KeyTally) -> u64 {
+    key.served + key.refused.values().sum::<u64>()
+}
+
+fn key_line(
+    [account, label]: [&str; 2],
+    key: &KeyTally,
+    recent: u64,
+    state: Option<&String>,
+) -> String {
+    let refused: u64 = key.refused.values().sum();
+    let state = state.map_or("", String::as_str);
+    let filled = usize::try_from(recent).unwrap_or(BAR).min(BAR);
+    let bar = format!("{}{}", "\u{2588}".repeat(filled), "\u{2591}".repeat(BAR - filled));
+    let served = key.served;
+    format!("{account:<13} {label:<10} {bar}  {served:>5} served {refused:>5} refused   {state}")
 }
 
 fn line(scene: &Scene, summary: &Summary) -> String {
