@@ -7,6 +7,7 @@
 //!
 //! Pure: times and random numbers are handed in.
 
+mod ask;
 mod bits;
 mod budget;
 mod choose;
@@ -25,8 +26,8 @@ mod status;
 mod stored;
 mod tried;
 
+pub use ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 pub use budget::{Backoff, RetryBudget};
-pub use choose::{Ask, Body, Causes, Choice, Nothing, Wait};
 pub use explain::{Obstacle, Reason};
 pub use gate::Cause;
 pub use pool::{GroupId, KeyId, Pool, Probe, Reservation};
@@ -38,3 +39,6 @@ pub use spec::{Breaker, KeySpec, LimitSpec, Pattern, Reach, Spec};
 pub use status::{BreakerState, GroupState, GroupStatus, KeyStatus, ModelStatus, Status};
 pub use stored::Stored;
 pub use tried::Tried;
+
+#[cfg(test)]
+mod tests;

@@ -21,3 +21,4 @@ pub mod telemetry;
 pub mod admin;
 pub mod config;
 pub mod sources;
+pub mod simulator;

@@ -61,7 +61,7 @@ impl Hall {
             Err(refusal) => return answer::refuse(&mut exchange, &refusal, wire),
         };
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
-            Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand),
+            Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand),
             Ok(Answered::Upgraded(agreed, tunnel)) => {
                 tunnel::open(&self.tasks, exchange, &mut parts, agreed, tunnel)
             }

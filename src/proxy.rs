@@ -76,7 +76,7 @@ impl Proxy {
         let lifecycle = Lifecycle::new(options.drain_mode, options.drain);
         let mut builder = Builder::new(clock).map_err(Fatal::Config)?;
         let built = builder.build(letter).map_err(Fatal::Config)?;
-        let workers = workers(options.workers.or(builder.workers()));
+        let workers = workers(options.workers.or_else(|| builder.workers()));
         let (listen, listeners) = open(options.listen, workers)?;
         let (admin, admin_listener) = open(options.admin, 1)?;
         let (snapshot, news) = built;
@@ -91,7 +91,8 @@ impl Proxy {
             let started = worker::start(number, listener, snapshots, clock, lifecycle);
             threads.push(started.map_err(|error| Fatal::System("threads", error))?);
         }
-        let proxy = Self { listen, admin, lifecycle, builder, observer, snapshots, workers: threads };
+        let proxy =
+            Self { listen, admin, lifecycle, builder, observer, snapshots, workers: threads };
         for listener in admin_listener {
             proxy.serve_admin(listener, options.token.clone())?;
         }
@@ -102,7 +103,11 @@ impl Proxy {
     }
 
     /// Runs until it is told to end, taking every change that `watch` tells of.
-    pub async fn run(mut self, mut watch: Option<Watch>, logging: Option<&Logging>) -> io::Result<()> {
+    pub async fn run(
+        mut self,
+        mut watch: Option<Watch>,
+        logging: Option<&Logging>,
+    ) -> io::Result<()> {
         let signals = Signals::listen()?;
         let prompter = watch.as_ref().map(Watch::prompter);
         let drain = self.lifecycle.drain.clone();
@@ -177,7 +182,8 @@ impl Proxy {
     fn join(self) -> io::Result<()> {
         let mut result = Ok(());
         for worker in self.workers {
-            let ended = worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            let ended =
+                worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             result = result.and(ended);
         }
         result
@@ -194,7 +200,9 @@ async fn changed(watch: Option<&mut Watch>) -> Arc<Letter> {
 fn tell(drained: Drained) {
     match drained {
         Drained::Clean => tracing::info!("Drained"),
-        Drained::TimedOut { open } => tracing::warn!(open, "Connections were still open at the end"),
+        Drained::TimedOut { open } => {
+            tracing::warn!(open, "Connections were still open at the end");
+        }
         Drained::Cut { open } => tracing::warn!(open, "Told twice to end, connections are cut"),
     }
 }

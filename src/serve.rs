@@ -114,7 +114,9 @@ pub async fn accept<H: Handler>(listener: TcpListener, handler: H, rounds: Round
 async fn after(error: &io::Error) {
     if !matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     ) {
         tracing::warn!(%error, "Could not accept a connection");
         tokio::time::sleep(BREATHER).await;

@@ -6,8 +6,8 @@
 //! may have seen.
 //!
 //! An HTTP/1.1 exchange costs no task, no timer and no look-up by name: the request's own task
-//! drives the connection ([`gate`]), the connection keeps what its exchanges need ([`http1`],
-//! [`patience`]), and a destination knows its pool by number.
+//! drives the connection (`gate`), the connection keeps what its exchanges need (`http1`,
+//! `patience`), and a destination knows its pool by number.
 
 mod body;
 mod connect;
@@ -50,11 +50,15 @@ use request::{Failure, Prepared};
 
 /// The connections of one worker. Use it from that worker's runtime only: connections live on the
 /// runtime that made them.
-#[derive(Default)]
 pub struct Upstream {
     /// Few: as many as there are providers.
     pools: Mutex<Vec<Entry>>,
+    most: usize,
 }
+
+/// HTTP/1.1 connections open at once to one destination, where nothing else is said. Each request
+/// under way takes one, and file descriptors are what runs out first.
+const CONNECTIONS: usize = 1024;
 
 struct Entry {
     id: u64,
@@ -63,9 +67,16 @@ struct Entry {
 }
 
 impl Upstream {
-    /// With no connections.
+    /// With no connections yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With at most so many HTTP/1.1 connections open at once to one destination, 1,024 being the
+    /// default. A request that needs another waits for one, but no longer than the destination's
+    /// connect timeout.
+    pub fn with_connections(most: usize) -> Self {
+        Self { pools: Mutex::default(), most }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -122,7 +133,7 @@ impl Upstream {
         }
         // A new destination comes with a new configuration, which may have forgotten others.
         pools.retain(|entry| entry.destination.strong_count() > 0);
-        let pool = Pool::new(destination);
+        let pool = Pool::new(destination, self.most);
         pools.push(Entry {
             id: destination.id(),
             destination: Arc::downgrade(destination),
@@ -144,11 +155,16 @@ async fn attempt(
             Ok(response.map(|incoming| ResponseBody::http1(incoming, line, Arc::clone(pool))))
         }
         Ok(Line::Http2(slot)) => {
-            let (parts, mut body) = slot.exchange(prepared, destination).await?.into_parts();
-            body.expect(&parts.headers);
-            Ok(Response::from_parts(parts, ResponseBody::http2(body, &pool.place)))
+            let response = slot.exchange(prepared, destination).await?;
+            Ok(response.map(|body| ResponseBody::http2(body, &pool.place)))
         }
         Err(error) => Err(Failure { error, unsent: None }),
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self::with_connections(CONNECTIONS)
     }
 }
 
@@ -156,5 +172,44 @@ impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         f.debug_list().entries(pools.iter().map(|entry| &entry.pool.place)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::uri::PathAndQuery;
+    use http::{HeaderMap, Method};
+
+    use super::*;
+
+    fn may_be_sent<T: Send>(_: T) {}
+
+    #[test]
+    fn what_is_under_way_may_go_to_other_threads() {
+        let minute = Duration::from_mins(1);
+        let there = Destination::new(Settings {
+            tls: false,
+            host: "127.0.0.1".into(),
+            port: 80,
+            authority: HeaderValue::from_static("127.0.0.1"),
+            roots: Roots::BuiltIn,
+            proxy: None,
+            timeouts: Timeouts { connect: minute, first_byte: minute, idle: minute },
+        });
+        let there = there.unwrap();
+        let outbound = || Outbound {
+            method: Method::GET,
+            path: PathAndQuery::from_static("/"),
+            headers: HeaderMap::new(),
+            body: OutBody::Empty,
+            credential: None,
+        };
+        let upstream = Upstream::new();
+        may_be_sent(&upstream);
+        may_be_sent(upstream.send(&there, outbound()));
+        may_be_sent(upstream.tunnel(&there, outbound()));
+        may_be_sent(None::<ResponseBody>);
     }
 }

@@ -48,7 +48,8 @@ fn serve(arguments: &ProxyArguments, logging: &Logging) -> Result<(), Fatal> {
 
 /// Where configuration and Secrets are, with the environment's keys.
 pub(super) fn places(places: &Places) -> sources::Places {
-    let variables: Vec<_> = known::all().iter().flat_map(|known| known.variables).copied().collect();
+    let variables: Vec<_> =
+        known::all().iter().flat_map(|known| known.variables).copied().collect();
     sources::Places {
         configs: places.config.clone(),
         secrets: places.secrets.clone(),

@@ -123,7 +123,8 @@ fn gather(path: &PathFacts, text: &str, found: Found<'_>) -> Result<Facts, Unrea
         }
     }
     // Ollama's own API streams unless told not to (its API reference).
-    let unless_told = path.wire == Wire::Ollama && path.endpoint != Endpoint::Embeddings;
+    let chat = matches!(path.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+    let unless_told = path.wire == Wire::Ollama && chat;
     facts.stream |= found.stream.unwrap_or(unless_told);
     facts.max_output = found.max_output;
     facts.choices = found.choices.max(1);
@@ -131,8 +132,7 @@ fn gather(path: &PathFacts, text: &str, found: Found<'_>) -> Result<Facts, Unrea
     facts.images = found.images;
     facts.documents = found.documents;
     facts.inlined = found.inlined;
-    facts.stored.extend(found.stored);
-    let chat = matches!(path.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+    facts.stored.extend(found.stored.iter().cloned());
     if chat && path.wire == Wire::OpenAi && facts.stream {
         facts.ask_usage = ask_usage(text, found.stream_options);
     }

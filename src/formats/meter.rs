@@ -46,7 +46,8 @@ pub struct Plan<'a> {
 /// What an answer told, whole or as far as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The tokens used; `None` where the provider has not told (yet). For endpoints that fetch what
+    /// The tokens used; `None` where the provider has not told (yet). Of an answer that was cut it
+    /// may be the input alone (Anthropic tells it first), and `output` says more. For endpoints that fetch what
     /// is stored it is always `None`: those tokens were counted when they were used.
     pub usage: Option<Usage>,
     /// The model that served.
@@ -86,6 +87,7 @@ pub struct Meter {
 
 /// How the body is coded, around what reads it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is of the large one")]
 enum Coding {
     Identity(Reader),
     Gzip(Box<MultiGzDecoder<Reader>>),
@@ -144,8 +146,16 @@ impl Meter {
         match &mut self.coding {
             Coding::Identity(reader) if strip => return reader.read_stripping(chunk),
             Coding::Identity(reader) => reader.read(&chunk),
-            Coding::Gzip(decoder) => inflate(decoder, &chunk),
-            Coding::Deflate(decoder) => inflate(decoder, &chunk),
+            Coding::Gzip(decoder) => {
+                if inflate(decoder, &chunk).is_err() {
+                    decoder.get_mut().format = Format::Opaque;
+                }
+            }
+            Coding::Deflate(decoder) => {
+                if inflate(decoder, &chunk).is_err() {
+                    decoder.get_mut().format = Format::Opaque;
+                }
+            }
         }
         Pieces::from_iter([chunk])
     }
@@ -172,9 +182,8 @@ impl Meter {
     /// What the answer has told so far.
     pub fn reading(&self) -> Reading {
         let tally = self.tally();
-        let fetched = matches!(self.endpoint, Endpoint::Stored | Endpoint::Models);
         Reading {
-            usage: tally.counts.usage(self.wire, self.dialect).filter(|_| !fetched),
+            usage: tally.counts.usage(self.wire, self.dialect).filter(|_| !self.is_fetched()),
             model: tally.model.clone(),
             outcome: match (self.saw_error(), self.is_complete()) {
                 (true, _) => Outcome::Error { code: tally.error_code() },
@@ -188,7 +197,7 @@ impl Meter {
 
     /// Whether the provider has told of an error inside the answer.
     pub fn saw_error(&self) -> bool {
-        self.tally().failed
+        self.tally().failed && !self.is_fetched()
     }
 
     /// Bytes of output text that have passed, as JSON writes them.
@@ -212,10 +221,14 @@ impl Meter {
     }
 
     /// How to end the body for the client after the provider broke off: an error in the stream's
-    /// own format, after what ends an event that the client has in part. `None` where the format
-    /// has no such thing; the body is aborted afterwards either way.
+    /// own format, after what ends an event that the client has in part. What was held back is not
+    /// sent any more. `None` where the format has no such thing, or where the client has had an
+    /// error or the last word already; the body is aborted afterwards either way.
     pub fn cut(&self, message: &str) -> Option<Bytes> {
         let Coding::Identity(reader) = &self.coding else { return None };
+        if self.saw_error() || self.is_complete() {
+            return None;
+        }
         match &reader.format {
             Format::Sse(sse, _) => {
                 let event = cut::error_event(self.wire, self.endpoint, sse.events(), message)?;
@@ -228,6 +241,12 @@ impl Meter {
             }
             Format::Json(_) | Format::Opaque => None,
         }
+    }
+
+    /// Whether the answer only tells of what was done before: its tokens and errors are that
+    /// request's, and not this one's.
+    const fn is_fetched(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Stored | Endpoint::Models)
     }
 
     /// Whether this is Ollama's row of JSON lines, the last of which says so.
@@ -314,9 +333,10 @@ impl Write for Reader {
     }
 }
 
-/// Decompresses a piece for the reader behind. What is broken stays so: it is not read on.
-fn inflate(decoder: &mut impl Write, chunk: &[u8]) {
-    drop(decoder.write_all(chunk).and_then(|()| decoder.flush()));
+/// Decompresses a piece for the reader behind, all of it: what has come can be read now.
+fn inflate(decoder: &mut impl Write, chunk: &[u8]) -> io::Result<()> {
+    decoder.write_all(chunk)?;
+    decoder.flush()
 }
 
 fn push(pieces: &mut Pieces, piece: Bytes) {

@@ -131,9 +131,9 @@ pub fn door(method: &Method, path: &str, headers: &HeaderMap) -> Option<PathFact
     } else {
         headers.contains_key("x-goog-api-key").then_some(Wire::Gemini)
     };
-    match segments.names().first()? {
-        &"v1" => recognise(asker.unwrap_or(Wire::OpenAi), method, &segments, 1),
-        &"v1beta" => {
+    match *segments.names().first()? {
+        "v1" => recognise(asker.unwrap_or(Wire::OpenAi), method, &segments, 1),
+        "v1beta" => {
             recognise(Wire::Gemini, method, &segments, 1).filter(|facts| facts.wire == Wire::Gemini)
         }
         _ => None,
@@ -260,8 +260,8 @@ fn recognise(
         }
         ["files" | "batches", ..] if shared == Wire::Gemini => Some(resources(names)),
         ["files" | "batches" | "skills", ids @ ..] => Some(stored(shared, ids)),
-        ["fine_tuning", _, ids @ ..] => Some(stored(Wire::OpenAi, ids)),
-        [
+        ["fine_tuning", _, ids @ ..]
+        | [
             "uploads" | "vector_stores" | "conversations" | "containers" | "evals" | "videos"
             | "assistants" | "threads",
             ids @ ..,

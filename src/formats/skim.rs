@@ -5,10 +5,14 @@
 //! (Gemini's streams) and a row of values (NDJSON) are read alike. It finds its way through JSON
 //! without proving it right: where it cannot go on, it stops reading.
 
+mod level;
+
 use memchr::memchr2;
 use smallvec::SmallVec;
 
-use super::tally::{Field, Tally};
+use super::tally::Tally;
+use level::Action;
+pub(super) use level::Level;
 
 /// The longest member that is kept, in bytes; usage and errors are far shorter.
 const MAX_KEPT: usize = 16 * 1024;
@@ -18,93 +22,6 @@ const MAX_NAME: usize = 32;
 
 /// How many containers are entered, one inside the other.
 const MAX_ENTERED: usize = 24;
-
-/// Where in an answer a container stands, which decides what its names mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
-    /// An answer, an event, a chunk.
-    Top,
-    /// The response inside an event of OpenAI's Responses.
-    Response,
-    /// The message inside an event of Anthropic's, or an answer of Ollama's.
-    Message,
-    /// Output: every string of it is counted.
-    Delta,
-    /// One of OpenAI's choices.
-    Choice,
-    /// One of Gemini's candidates.
-    Candidate,
-    /// One item of a response's output.
-    Item,
-    /// The same, when its text has flowed before.
-    ItemAgain,
-    /// Something stored that is told by its id or name.
-    Named,
-}
-
-/// What happens to a member's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Skip,
-    Keep(Field),
-    Enter(Level),
-}
-
-impl Level {
-    /// What the member of that name is worth here.
-    fn action(self, name: &[u8]) -> Action {
-        use Action::{Enter, Keep, Skip};
-        match (self, name) {
-            (Self::Top, b"usageMetadata" | b"x_groq" | b"meta")
-            | (Self::Top | Self::Response | Self::Message | Self::Delta | Self::Choice, b"usage") => {
-                Keep(Field::Usage)
-            }
-            (Self::Top, b"model" | b"modelVersion")
-            | (Self::Response | Self::Message, b"model") => Keep(Field::Model),
-            (Self::Top, b"id" | b"name" | b"output_file_id" | b"error_file_id")
-            | (Self::Response | Self::Item | Self::ItemAgain, b"id")
-            | (Self::Named, b"id" | b"name") => Keep(Field::Id),
-            (Self::Top | Self::Response | Self::Choice, b"error") => Keep(Field::Error),
-            (Self::Top, b"type") => Keep(Field::Type),
-            (Self::Top, b"code") => Keep(Field::Code),
-            (Self::Top, b"promptFeedback") => Keep(Field::Feedback),
-            (Self::Top, b"prompt_eval_count") => Keep(Field::PromptEval),
-            (Self::Top, b"eval_count") => Keep(Field::Eval),
-            (Self::Top, b"done") => Keep(Field::Done),
-            (Self::Choice, b"finish_reason") | (Self::Candidate, b"finishReason") => {
-                Keep(Field::Finish)
-            }
-            (Self::Top, b"response") => Enter(Self::Response),
-            (Self::Top, b"message") => Enter(Self::Message),
-            (Self::Top, b"choices") => Enter(Self::Choice),
-            (Self::Top, b"candidates") => Enter(Self::Candidate),
-            (Self::Top, b"output") => Enter(Self::Item),
-            (Self::Response, b"output") => Enter(Self::ItemAgain),
-            (
-                Self::Top | Self::Response | Self::Message,
-                b"conversation" | b"container" | b"file",
-            ) => Enter(Self::Named),
-            (Self::Top, b"delta" | b"content")
-            | (Self::Message, b"content" | b"thinking" | b"tool_calls")
-            | (Self::Choice, b"delta" | b"message" | b"text")
-            | (Self::Candidate, b"content")
-            | (Self::Item, b"content" | b"summary" | b"arguments") => Enter(Self::Delta),
-            // Not text that the model wrote: labels, signatures, media.
-            (
-                Self::Delta,
-                b"type" | b"role" | b"id" | b"index" | b"signature" | b"thoughtSignature"
-                | b"inlineData" | b"data" | b"obfuscation" | b"stop_reason" | b"finish_reason",
-            ) => Skip,
-            (Self::Delta, _) => Enter(Self::Delta),
-            _ => Skip,
-        }
-    }
-
-    /// Whether a string that stands where this level was expected is output.
-    const fn is_text(self) -> bool {
-        matches!(self, Self::Delta | Self::Response | Self::Message)
-    }
-}
 
 /// Where the reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +153,7 @@ impl Skim {
     }
 
     fn name(&mut self, bytes: &[u8]) -> usize {
-        let (part, used, ended) = self.to_quote(bytes);
+        let (part, used, ended) = self.until_quote(bytes);
         let room = MAX_NAME.saturating_sub(self.name.len());
         // No name that is compared is as long as what is kept of a long one.
         self.name.extend_from_slice(part.get(..room).unwrap_or(part));
@@ -261,7 +178,6 @@ impl Skim {
         self.outgrown = false;
         match (first, self.action) {
             (b'{' | b'[', Action::Enter(level)) if self.entered.len() < MAX_ENTERED => {
-                // In an array of arrays, the inner one is not what was meant, but harmless.
                 self.entered.push((level, first == b'['));
                 self.state = State::Between;
             }
@@ -284,7 +200,7 @@ impl Skim {
     }
 
     fn text(&mut self, bytes: &[u8], tally: &mut Tally) -> usize {
-        let (part, used, ended) = self.to_quote(bytes);
+        let (part, used, ended) = self.until_quote(bytes);
         if let Action::Enter(level) = self.action
             && level.is_text()
         {
@@ -328,7 +244,7 @@ impl Skim {
     }
 
     fn nested_text(&mut self, bytes: &[u8]) -> usize {
-        let (_, used, ended) = self.to_quote(bytes);
+        let (_, used, ended) = self.until_quote(bytes);
         self.keep(bytes.get(..used).unwrap_or_default());
         if ended {
             self.state = State::Nested;
@@ -338,7 +254,7 @@ impl Skim {
 
     /// The bytes up to the quote that ends this string, how many are used with it, and whether it
     /// was there.
-    fn to_quote<'b>(&mut self, bytes: &'b [u8]) -> (&'b [u8], usize, bool) {
+    fn until_quote<'b>(&mut self, bytes: &'b [u8]) -> (&'b [u8], usize, bool) {
         let mut at = usize::from(std::mem::take(&mut self.escaped));
         while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
             at += found;

@@ -8,6 +8,7 @@
 
 mod huge;
 mod look;
+mod template;
 
 use std::borrow::Cow;
 

@@ -69,9 +69,9 @@ impl Tally {
     pub(super) fn keep(&mut self, field: Field, raw: Option<&[u8]>) {
         match field {
             Field::Usage => self.counts.merge(&Counts::read(raw.unwrap_or_default())),
-            Field::Model => self.model = raw.and_then(short_text).or_else(|| self.model.take()),
+            Field::Model => self.model(raw),
             Field::Id => {
-                self.stored.extend(raw.and_then(short_text).and_then(|id| StoredId::made(&id)))
+                self.stored.extend(raw.and_then(short_text).and_then(|id| StoredId::made(&id)));
             }
             Field::Error => self.error(raw),
             Field::Type => self.kind = raw.and_then(word),
@@ -81,6 +81,17 @@ impl Tally {
             Field::PromptEval => self.counts.input = raw.and_then(number).or(self.counts.input),
             Field::Eval => self.counts.output = raw.and_then(number).or(self.counts.output),
             Field::Done => self.done |= raw == Some(b"true"),
+        }
+    }
+
+    fn model(&mut self, raw: Option<&[u8]>) {
+        // Gemini names it in every chunk.
+        let known = self.model.as_ref().zip(raw).is_some_and(|(model, raw)| {
+            raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""))
+                == Some(model.as_bytes())
+        });
+        if !known {
+            self.model = raw.and_then(short_text).or_else(|| self.model.take());
         }
     }
 
@@ -125,7 +136,8 @@ impl ErrorTold {
             Scalar::Word(code) => (Some(code), None),
             code @ (Scalar::Count(_) | Scalar::Else) => (None, code.word()),
         };
-        self.details.0.or(named).or(self.status.word()).or(self.r#type.word()).or(number)
+        let kind = || self.status.word().or_else(|| self.r#type.word());
+        self.details.0.or(named).or_else(kind).or(number)
     }
 }
 

@@ -46,8 +46,7 @@ impl TextCounts {
             high += byte >> 7;
             letters += u8::from(is_letter(byte));
             digits += u8::from(byte.wrapping_sub(b'0') < 10);
-            spaces +=
-                u8::from((byte == b' ') | (byte == b'\n') | (byte == b'\t') | (byte == b'\r'));
+            spaces += u8::from(is_space(byte));
         }
         let first = chunk.first().copied().unwrap_or_default();
         let mut starts = u8::from(is_letter(first) & !is_letter(before));
@@ -63,6 +62,10 @@ impl TextCounts {
         self.punctuation += other;
         self.word_starts += u64::from(starts);
     }
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
 const fn is_letter(byte: u8) -> bool {

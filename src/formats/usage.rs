@@ -130,6 +130,7 @@ struct Told {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "the names are the providers'")]
 struct Details {
     cached_tokens: Scalar,
     cache_write_tokens: Scalar,

@@ -3,120 +3,22 @@
 use crate::clock::Moment;
 use crate::limits::{Binding, Cost};
 
+use super::ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 use super::bits::{Bits, Dice};
-use super::gate::Cause;
 use super::group::{Standing, Why};
-use super::pool::{Access, GroupId, KeyId, Pool, Probe, Reservation};
-use super::tried::Tried;
-
-/// What a request asks of a pool.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// What the provider calls the model; empty where a request names none.
-    pub model: &'a str,
-    /// Who asks, for keys that only some may use.
-    pub caller: &'a str,
-    /// What it will cost.
-    pub cost: Cost,
-    /// What it has tried already.
-    pub tried: &'a Tried,
-    /// The group to take while it can carry the request: its prompt cache is warm.
-    pub preferred: Option<GroupId>,
-    /// The only group that has what the request names. One that has left the pool means nothing.
-    pub stored_in: Option<GroupId>,
-    /// Whether it can be sent again.
-    pub body: Body,
-    /// A random number.
-    pub random: u64,
-}
-
-/// Whether a request can be sent again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Body {
-    /// Its body is kept for another try.
-    #[default]
-    Replayable,
-    /// It can be sent once, so it takes a key known to be good, and tries nothing for others.
-    Once,
-}
-
-/// What a pool can do for a request now.
-#[derive(Debug)]
-pub enum Choice {
-    /// Send it with this key. The capacity is taken.
-    Send(Reservation),
-    /// Nothing now, but later.
-    Wait(Wait),
-    /// Nothing, and waiting does not help.
-    Nothing(Nothing),
-}
-
-/// Until when to wait, and for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
-    /// The soonest moment at which some group that the request has not tried can carry it, if
-    /// nothing happens before.
-    pub until: Moment,
-    /// The soonest moment at which one that it has tried can (within the retry budget).
-    pub again: Option<Moment>,
-    /// The group that frees first, and what it waits for.
-    pub group: GroupId,
-    /// What that group waits for.
-    pub cause: Cause,
-    /// The limit that decides there, where it is one.
-    pub binding: Option<Binding>,
-    /// What all groups wait for, each for one of these.
-    pub causes: Causes,
-}
-
-/// Why waiting does not help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nothing {
-    /// There is no key for this caller and model.
-    NoKey,
-    /// Every key was refused by the provider.
-    AllInvalid,
-    /// The provider forbids this model to every valid key. As a rule the request has been told so by
-    /// the provider itself: one that has tried nothing is sent with a forbidden key all the same.
-    AllForbidden,
-    /// It is larger than that limit can ever hold, in every group.
-    Oversized(Binding),
-    /// Every group was tried by this request; the soonest may be tried again at that moment, within
-    /// the retry budget. [`Tried::again`] makes it so.
-    AllTried(Moment),
-}
-
-/// A set of causes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Causes(u8);
-
-impl Causes {
-    /// Whether that cause is among them.
-    pub const fn contains(self, cause: Cause) -> bool {
-        self.0 & (1 << cause as u8) != 0
-    }
-
-    /// Whether they are that cause and no other.
-    pub const fn only(self, cause: Cause) -> bool {
-        self.0 == 1 << cause as u8
-    }
-
-    const fn insert(&mut self, cause: Cause) {
-        self.0 |= 1 << cause as u8;
-    }
-}
+use super::pool::{Access, KeyId, Pool, Probe, Reservation};
 
 /// Groups drawn at random before all are looked at.
 const DRAWS: u32 = 4;
-/// What is free is compared in sixteenths: a smaller difference is none, and weight decides.
-const COARSE: u32 = 64;
 
 /// What a request can choose from.
 pub(super) struct Field {
     model: u8,
     access: Access,
-    /// Keys that may serve it at all: allowed, and not refused by the provider.
+    /// Keys that may serve it at all: allowed, and not forbidden the model.
     keys: Bits,
+    /// Those of them that may be sent to now, and were not tried.
+    open: Bits,
     pub(super) groups: Bits,
 }
 
@@ -154,8 +56,7 @@ impl Pool {
             return Choice::Nothing(Nothing::AllForbidden);
         }
         let mut dice = Dice(ask.random);
-        let keys = self.quick_keys(&field, ask);
-        if let Some(pick) = self.draw(&field, keys, ask, &mut dice, now)
+        if let Some(pick) = self.draw(&field, ask, &mut dice, now)
             && let Some(reservation) = self.take(pick, ask, &mut dice, now)
         {
             return Choice::Send(reservation);
@@ -168,14 +69,15 @@ impl Pool {
         let named = self.callers.iter().find(|(name, _)| **name == *ask.caller);
         let access = named.map_or(self.anyone, |(_, access)| *access);
         let must = ask.stored_in.filter(|id| self.group_id(id.slot) == Some(*id));
-        let Some(model) = self.models.get_mut(slot) else {
-            return Field { model: slot, access, keys: Bits::EMPTY, groups: Bits::EMPTY };
-        };
-        model.tick(now);
-        let keys = model.keys.and(access.keys).without(model.forbidden);
-        let groups = model.groups.and(access.groups);
+        let (mut keys, mut groups) = (Bits::EMPTY, Bits::EMPTY);
+        if let Some(model) = self.models.get_mut(slot) {
+            model.tick(now);
+            keys = model.keys.and(access.keys).without(model.forbidden);
+            groups = model.groups.and(access.groups);
+        }
         let groups = must.map_or(groups, |id| groups.and(Bits::one(id.slot)));
-        Field { model: slot, access, keys, groups }
+        let open = keys.and(self.rack.ready).without(ask.tried.keys);
+        Field { model: slot, access, keys, open, groups }
     }
 
     /// A model name that is new here.
@@ -188,25 +90,13 @@ impl Pool {
         slot
     }
 
-    /// Keys for the quick way: for a body that can be sent only once, good ones.
-    fn quick_keys(&self, field: &Field, ask: &Ask<'_>) -> Bits {
-        let keys = field.keys.and(self.rack.ready).without(ask.tried.keys);
-        match ask.body {
-            Body::Replayable => keys,
-            Body::Once => keys.and(self.rack.good),
-        }
-    }
-
     /// The quick way: the preferred group, else the better of two.
-    fn draw(
-        &mut self,
-        field: &Field,
-        keys: Bits,
-        ask: &Ask<'_>,
-        dice: &mut Dice,
-        now: Moment,
-    ) -> Option<Pick> {
+    fn draw(&mut self, field: &Field, ask: &Ask<'_>, dice: &mut Dice, now: Moment) -> Option<Pick> {
         let model = field.model;
+        let keys = match ask.body {
+            Body::Replayable => field.open,
+            Body::Once => field.open.and(self.rack.good),
+        };
         let closed = self.models.get(model)?.closed;
         let mut groups = field.groups.without(closed).without(ask.tried.groups);
         let preferred = ask.preferred.filter(|id| self.group_id(id.slot) == Some(*id));
@@ -226,8 +116,7 @@ impl Pool {
                 (Some(Standing::Due), _) if ask.body == Body::Replayable => return Some(pick),
                 (Some(Standing::Open(free)), None) => first = Some((pick, free)),
                 (Some(Standing::Open(free)), Some((other, before))) => {
-                    let better = free / COARSE > before / COARSE;
-                    return Some(if better { pick } else { other });
+                    return Some(if coarse(free) > coarse(before) { pick } else { other });
                 }
                 _ => {}
             }
@@ -262,9 +151,8 @@ impl Pool {
         now: Moment,
     ) -> Choice {
         let survey = self.survey(field, ask, now);
-        let keys = field.keys.and(self.rack.ready).without(ask.tried.keys);
         let chosen = survey.best.map(|(group, _)| group).or(survey.due);
-        let chosen = chosen.map(|group| Pick { group, keys, model: field.model });
+        let chosen = chosen.map(|group| Pick { group, keys: field.open, model: field.model });
         if let Some(pick) = chosen
             && let Some(reservation) = self.take(pick, ask, dice, now)
         {
@@ -307,6 +195,25 @@ impl Pool {
     }
 
     pub(super) fn survey_one(
+        &mut self,
+        slot: u8,
+        field: &Field,
+        ask: &Ask<'_>,
+        now: Moment,
+        survey: &mut Survey,
+    ) {
+        if !ask.tried.groups.contains(slot) {
+            let pick = Pick { group: slot, keys: field.open, model: field.model };
+            if let Some(standing) = self.look(pick, &ask.cost, now) {
+                survey.add(slot, standing);
+                return;
+            }
+        }
+        self.survey_closely(slot, field, ask, now, survey);
+    }
+
+    /// A group that was tried, or has no key to send with now: what is the matter with its keys?
+    fn survey_closely(
         &mut self,
         slot: u8,
         field: &Field,
@@ -384,6 +291,7 @@ impl Pool {
             keys = sure;
         }
         let key = self.rack.weights.draw(keys, dice)?;
+        group.version += 1;
         let probing = group.probe(model, now);
         let cell = group.cell_mut(model)?;
         let own = cell.ledger.take(&ask.cost, now);
@@ -405,6 +313,11 @@ impl Pool {
             probe: if probing || due { Probe::Yes } else { Probe::No },
         })
     }
+}
+
+/// What is left is compared in sixteenths: a smaller difference is none, and weight decides.
+const fn coarse(free: u32) -> u32 {
+    (free + 32) / 64
 }
 
 impl Survey {

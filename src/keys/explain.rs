@@ -3,7 +3,8 @@
 use crate::clock::Moment;
 use crate::limits::Binding;
 
-use super::choose::{Ask, Survey};
+use super::ask::Ask;
+use super::choose::Survey;
 use super::gate::Cause;
 use super::pool::Pool;
 

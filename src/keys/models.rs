@@ -103,6 +103,13 @@ impl Models {
         self.get_mut(id.slot).filter(|model| model.generation == id.generation)
     }
 
+    /// That group carries nothing before `until`, whatever the model.
+    pub(super) fn shut(&mut self, group: u8, until: Moment) {
+        for model in &mut self.list {
+            model.shut(group, until);
+        }
+    }
+
     /// Something happened to a group: what was known of it is looked at again.
     pub(super) fn reopen(&mut self, group: u8) {
         for model in &mut self.list {

@@ -186,9 +186,12 @@ impl Pool {
     }
 }
 
+/// The group of that id, for something that happens to it.
 pub(super) fn live(groups: &mut [Option<Group>], id: GroupId) -> Option<&mut Group> {
     let group = groups.get_mut(usize::from(id.slot))?.as_mut();
-    group.filter(|group| group.generation == id.generation)
+    let group = group.filter(|group| group.generation == id.generation)?;
+    group.version += 1;
+    Some(group)
 }
 
 fn close(ledger: &mut limits::Ledger, part: limits::Reservation, end: End<'_>, now: Moment) {
@@ -196,6 +199,20 @@ fn close(ledger: &mut limits::Ledger, part: limits::Reservation, end: End<'_>, n
         End::Unsent => ledger.cancel(part, now),
         End::Cost(actual) => ledger.settle(part, actual, now),
         End::Unknown => ledger.forfeit(part, now),
+    }
+}
+
+impl KeyId {
+    /// Below 256, and no other key of the pool's at the time: for tables kept beside it.
+    pub const fn index(self) -> usize {
+        self.slot as usize
+    }
+}
+
+impl GroupId {
+    /// Below 256, and no other group of the pool's at the time: for tables kept beside it.
+    pub const fn index(self) -> usize {
+        self.slot as usize
     }
 }
 

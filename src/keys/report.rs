@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::formats::{Judgement, Scope, Verdict};
 
-use super::gate::{Cause, Closure, News, Waits};
+use super::gate::{Cause, News, Waits};
 use super::pool::{GroupId, KeyId, Pool, Reservation, live};
 use super::rack::KeyState;
 
@@ -135,13 +135,21 @@ impl Pool {
     }
 
     fn hold(&mut self, attempt: &Reservation, judgement: &Judgement, news: &News) {
-        let known = self.models.live(attempt.model).is_some();
+        let slot = attempt.group.slot;
         let Some(group) = live(&mut self.groups, attempt.group) else { return };
         let (dimension, retry_at) = (judgement.dimension, judgement.retry_at);
         if judgement.scope == Scope::Group {
-            group.holds.set(dimension, retry_at, news.sent, news.now, news.random);
-        } else if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
-            cell.ledger.refuse(&attempt.own, dimension, retry_at, news.now, news.random);
+            let until = group.holds.set(dimension, retry_at, news.sent, news.now, news.random);
+            if dimension.is_none() {
+                self.models.shut(slot, until);
+            }
+            return;
+        }
+        let Some(model) = self.models.live(attempt.model) else { return };
+        let Some(cell) = group.cell_mut(attempt.model.slot) else { return };
+        let until = cell.ledger.refuse(&attempt.own, dimension, retry_at, news.now, news.random);
+        if dimension.is_none() {
+            model.shut(slot, until);
         }
     }
 
@@ -153,15 +161,22 @@ impl Pool {
         waits: Waits,
         news: &News,
     ) -> Option<Event> {
-        let known = self.models.live(attempt.model).is_some();
+        let slot = attempt.group.slot;
         let group = live(&mut self.groups, attempt.group)?;
-        let gate = match scope {
-            Scope::Group => &mut group.gate,
-            Scope::Model => &mut group.cell_mut(attempt.model.slot).filter(|_| known)?.quota,
+        self.models.reopen(slot);
+        let (new, until) = if scope == Scope::Group {
+            let new = group.gate.close(cause, waits, news);
+            let until = group.gate.closure()?.until();
+            self.models.shut(slot, until);
+            (new, until)
+        } else {
+            let model = self.models.live(attempt.model)?;
+            let quota = &mut group.cell_mut(attempt.model.slot)?.quota;
+            let new = quota.close(cause, waits, news);
+            let until = quota.closure()?.until();
+            model.shut(slot, until);
+            (new, until)
         };
-        let new = gate.close(cause, waits, news);
-        let until = gate.closure().map_or(news.now, Closure::until);
-        self.models.reopen(attempt.group.slot);
         new.then_some(Event::GroupClosed(attempt.group, cause, until))
     }
 
@@ -181,14 +196,14 @@ impl Pool {
         if self.has_key(attempt.key) {
             self.rack.release(attempt.key.slot, news.sent, news.now);
         }
+        let slot = attempt.group.slot;
         let model = self.models.live(attempt.model)?;
-        model.closed.remove(attempt.group.slot);
+        model.closed.remove(slot);
         let group = live(&mut self.groups, attempt.group)?;
-        let cell = group.cell_mut(attempt.model.slot)?;
-        if !cell.circuit.failed(&self.spec.breaker, news) {
-            return None;
-        }
-        let until = cell.circuit.gate.closure().map_or(news.now, Closure::until);
-        Some(Event::BreakerOpened(attempt.group, until))
+        let circuit = &mut group.cell_mut(attempt.model.slot)?.circuit;
+        let opened = circuit.failed(&self.spec.breaker, news);
+        let until = circuit.gate.closure()?.until();
+        model.shut(slot, until);
+        opened.then_some(Event::BreakerOpened(attempt.group, until))
     }
 }

@@ -28,23 +28,23 @@ pub enum AnswerBody {
 }
 
 /// Names of headers that are ours.
-pub mod names {
+pub(super) mod names {
     use http::HeaderName;
 
     /// Which provider answered.
-    pub const PROVIDER: HeaderName = HeaderName::from_static("x-keyweir-provider");
+    pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-keyweir-provider");
     /// Under which key, by name.
-    pub const KEY: HeaderName = HeaderName::from_static("x-keyweir-key");
+    pub(crate) const KEY: HeaderName = HeaderName::from_static("x-keyweir-key");
     /// For which model.
-    pub const MODEL: HeaderName = HeaderName::from_static("x-keyweir-model");
+    pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-keyweir-model");
     /// After how many tries.
-    pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyweir-attempts");
+    pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyweir-attempts");
     /// After how long a wait for capacity.
-    pub const QUEUED: HeaderName = HeaderName::from_static("x-keyweir-queued-ms");
+    pub(crate) const QUEUED: HeaderName = HeaderName::from_static("x-keyweir-queued-ms");
     /// Why Keyweir itself says no.
-    pub const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
+    pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
     /// When to come back, as RFC 3339.
-    pub const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
+    pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,7 +54,11 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Says no, in the caller's wire format, and closes the exchange.
-pub fn refuse(exchange: &mut Exchange, refusal: &Refusal, wire: Wire) -> Response<AnswerBody> {
+pub(super) fn refuse(
+    exchange: &mut Exchange,
+    refusal: &Refusal,
+    wire: Wire,
+) -> Response<AnswerBody> {
     let row = refusal.reason.row();
     let now = exchange.clock.now();
     let retry_after = refusal.retry_after(now);
@@ -77,8 +81,10 @@ pub fn refuse(exchange: &mut Exchange, refusal: &Refusal, wire: Wire) -> Respons
     headers.insert(REQUEST_ID, id.clone());
     headers.insert(names::ERROR, HeaderValue::from_static(row.code));
     if let Some(wait) = retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000) as u64));
-        headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait.as_micros().div_ceil(1_000) as u64));
+        // Rounded up, so that coming back then is not too soon.
+        let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+        headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
     }
     if row.hint == Hint::At {
         if let Some(at) = refusal.retry_at {
@@ -94,7 +100,11 @@ pub fn refuse(exchange: &mut Exchange, refusal: &Refusal, wire: Wire) -> Respons
 }
 
 /// Passes a provider's answer on.
-pub fn relay(carried: Carried, mut exchange: Exchange, errand: &Errand) -> Response<AnswerBody> {
+pub(super) fn relay(
+    carried: Carried,
+    mut exchange: Exchange,
+    errand: &Errand,
+) -> Response<AnswerBody> {
     let Carried { heard, target, card, spending } = carried;
     let snapshot = std::sync::Arc::clone(&exchange.snapshot);
     let resolved = errand.resolved.targets.get(target);
@@ -118,10 +128,12 @@ pub fn relay(carried: Carried, mut exchange: Exchange, errand: &Errand) -> Respo
         head.headers.remove(CONTENT_LENGTH);
     }
     exchange.answered(head.status.as_u16(), &head.headers);
-    let outcome = match heard.judgement.verdict {
-        Verdict::Ok => Outcome::Ok,
-        _ if head.status.is_client_error() => Outcome::ClientError,
-        _ => Outcome::UpstreamError,
+    let outcome = if heard.judgement.verdict == Verdict::Ok {
+        Outcome::Ok
+    } else if head.status.is_client_error() {
+        Outcome::ClientError
+    } else {
+        Outcome::UpstreamError
     };
     let parts = relay::Parts {
         head: heard.read,
@@ -153,7 +165,7 @@ fn meter(
 }
 
 /// The tries and the wait, as headers.
-pub fn tell_effort(exchange: &Exchange, headers: &mut HeaderMap) {
+pub(super) fn tell_effort(exchange: &Exchange, headers: &mut HeaderMap) {
     if !exchange.snapshot.response_headers {
         return;
     }

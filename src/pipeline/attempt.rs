@@ -22,13 +22,12 @@ use crate::formats::{Judgement, Samples, Verdict};
 use crate::keys::{self, Ask, Backoff, Body, GroupId, Nothing, Tried};
 use crate::telemetry::LaneId;
 use crate::upstream::{
-    Destination, Fault, Outbound, ResponseBody, SendError, Sent, Tunnel, Tunnelled,
-    Upstream,
+    Destination, Fault, Outbound, ResponseBody, SendError, Sent, Tunnel, Tunnelled, Upstream,
 };
 
 /// An answer on its way to the client.
 #[derive(Debug)]
-pub struct Carried {
+pub(super) struct Carried {
     /// Its head and body, of which [`Heard::read`] was read already.
     pub heard: Heard,
     /// Who gave it: the place of the target among the errand's.
@@ -41,15 +40,15 @@ pub struct Carried {
 
 /// What an errand brought back.
 #[derive(Debug)]
-pub enum Answered {
+pub(super) enum Answered {
     /// An answer.
-    Whole(Carried),
+    Whole(Box<Carried>),
     /// The provider's agreement to another protocol, and the bytes.
     Upgraded(Response<()>, Tunnel),
 }
 
 /// Carries an errand until there is an answer for the client.
-pub async fn carry(
+pub(super) async fn carry(
     hall: &Hall,
     exchange: &mut Exchange,
     parts: &Parts,
@@ -58,13 +57,16 @@ pub async fn carry(
     let mut trial = Trial::new(hall, exchange, parts, errand);
     loop {
         let Some(admitted) = trial.admit().await else {
-            return giving_up::decide(trial).map(Answered::Whole);
+            return giving_up::decide(trial).map(|carried| Answered::Whole(Box::new(carried)));
         };
         if let Some(answered) = trial.attempt(admitted).await? {
             return Ok(answered);
         }
     }
 }
+
+/// Connections that may close on a request, one after the other, before that is a failure.
+const UNSENT: u32 = 3;
 
 /// One request's tries.
 pub(super) struct Trial<'a> {
@@ -76,6 +78,8 @@ pub(super) struct Trial<'a> {
     pub(super) legs: SmallVec<[Leg; 2]>,
     place: Option<(usize, Place)>,
     last_provider: Option<usize>,
+    /// Tries of which nothing was sent, because the connection was being closed.
+    unsent: u32,
     /// The last upstream answer, for when nothing better comes.
     pub(super) kept: Option<Carried>,
 }
@@ -88,6 +92,8 @@ pub(super) struct Leg {
     stored_in: Option<GroupId>,
     /// When what was tried may be tried again.
     again_at: Option<Moment>,
+    /// Trying again cannot help: what the request names is not known there, or it is too large.
+    in_vain: bool,
     backoff: Duration,
 }
 
@@ -122,7 +128,7 @@ impl<'a> Trial<'a> {
             legs.push(Leg { stored_in, ..Leg::default() });
         }
         let (place, last_provider, kept) = (None, None, None);
-        Self { hall, exchange, parts, errand, legs, place, last_provider, kept }
+        Self { hall, exchange, parts, errand, legs, place, last_provider, unsent: 0, kept }
     }
 
     /// Takes capacity for one try, waiting for it if need be; `None` if there is none to be had
@@ -199,9 +205,13 @@ impl<'a> Trial<'a> {
             Found::Wait(keys::Wait { until, again: None, .. }) => View::Wait(until, Some(target)),
             Found::Wait(keys::Wait { until, again: Some(again), .. }) => {
                 let again = self.again_at(target, again, now);
-                if again < until { View::Wait(again, None) } else { View::Wait(until, Some(target)) }
+                if again < until {
+                    View::Wait(again, None)
+                } else {
+                    View::Wait(until, Some(target))
+                }
             }
-            Found::Nothing(Nothing::AllTried(again)) => {
+            Found::Nothing(Nothing::AllTried(again)) if !self.is_in_vain(target) => {
                 View::Wait(self.again_at(target, again, now), None)
             }
             Found::Nothing(_) => View::Stuck,
@@ -211,13 +221,12 @@ impl<'a> Trial<'a> {
     pub(super) fn ask(&self, target: usize) -> Ask<'_> {
         let (dialect, leg) = (self.provider(target).map(|p| p.dialect), self.legs.get(target));
         let dialect = dialect.unwrap_or(crate::formats::Dialect::Generic);
-        const UNTRIED: &Tried = &Tried::NOTHING;
         let caller = self.exchange.snapshot.callers.all().nth(self.exchange.caller);
         Ask {
             model: self.model(target).unwrap_or_default(),
             caller: caller.map_or("", |rule| &*rule.name),
             cost: charge::estimate(dialect, &self.errand.facts),
-            tried: leg.map_or(UNTRIED, |leg| &leg.tried),
+            tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
             preferred: None,
             stored_in: leg.and_then(|leg| leg.stored_in),
             body: match &self.errand.body {
@@ -232,12 +241,16 @@ impl<'a> Trial<'a> {
     /// that grows.
     fn again_at(&mut self, target: usize, told: Moment, now: Moment) -> Moment {
         let provider = self.provider(target);
-        let backoff = provider.map_or(Backoff::default(), |provider| provider.backoff);
+        let backoff = provider.map_or_else(Backoff::default, |provider| provider.backoff);
         let Some(leg) = self.legs.get_mut(target) else { return Moment::NEVER };
         *leg.again_at.get_or_insert_with(|| {
             leg.backoff = backoff.next(leg.backoff, fastrand::u64(..));
             told.max(now + leg.backoff)
         })
+    }
+
+    fn is_in_vain(&self, target: usize) -> bool {
+        self.legs.get(target).is_none_or(|leg| leg.in_vain)
     }
 
     fn try_again(&mut self, target: usize) {
@@ -307,9 +320,8 @@ impl<'a> Trial<'a> {
         };
         self.exchange.was_away(since);
         let carried = Carried { heard, target, card, spending: Some(spending) };
-        Ok(self.weigh(carried).map(Answered::Whole))
+        Ok(self.weigh(carried).map(|carried| Answered::Whole(Box::new(carried))))
     }
-
 
     fn turn_to(&mut self, index: usize, provider: &Provider, target: usize, card: &Card) {
         let snapshot = &self.exchange.snapshot;
@@ -386,6 +398,7 @@ impl<'a> Trial<'a> {
     ) {
         let Some(leg) = self.legs.get_mut(target) else { return };
         let Some(attempt) = spending.attempt() else { return };
+        leg.in_vain = elsewhere || judgement.oversized;
         if elsewhere {
             leg.tried.note_unknown(attempt);
         } else if judgement.verdict != Verdict::RateLimited || judgement.oversized {
@@ -403,6 +416,12 @@ impl<'a> Trial<'a> {
         spending: Spending,
     ) -> Result<Option<Answered>, Refusal> {
         tracing::debug!(%error, "No answer");
+        if error.sent() == Sent::No && error.fault() == Fault::Broken && self.unsent < UNSENT {
+            // A server that closes its connections from time to time: nobody's failure.
+            self.unsent += 1;
+            spending.cancel();
+            return Ok(None);
+        }
         let judgement = Judgement::of(error.verdict());
         self.exchange.judged(&judgement, None);
         if matches!(error.fault(), Fault::RequestBody | Fault::Request) {
@@ -460,4 +479,4 @@ async fn send(
 }
 
 /// The head and body of an upstream answer.
-pub type Answer = Response<ResponseBody>;
+pub(super) type Answer = Response<ResponseBody>;

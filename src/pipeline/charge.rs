@@ -15,36 +15,63 @@ const TOKENS_PER_MEDIUM: u64 = 1_000;
 const METERED_OUTPUT: u64 = 512;
 
 /// What a request will be charged, as far as can be told before it is sent.
-pub fn estimate(dialect: Dialect, facts: &Facts) -> Cost {
+pub(super) fn estimate(dialect: Dialect, facts: &Facts) -> Cost {
     let media = u64::from(facts.images) + u64::from(facts.documents);
     let text = facts.text.bytes() / BYTES_PER_TOKEN + facts.text.numbers;
     let input = text.saturating_add(media * TOKENS_PER_MEDIUM);
     let most = facts.max_output.map(|most| most.saturating_mul(u64::from(facts.choices)));
     let metered = most.unwrap_or(METERED_OUTPUT).min(METERED_OUTPUT);
-    let tokens = match dialect {
-        // The larger of `max_tokens` and the estimate from the text (OpenAI rate-limit guide).
-        Dialect::OpenAi => input.max(most.unwrap_or(0)),
-        // The prompt and `max_tokens` together (Azure quota guide).
-        Dialect::Azure => input.saturating_add(most.unwrap_or(0)),
-        // Input alone (Gemini rate-limit guide).
-        Dialect::Gemini => input,
-        _ => input.saturating_add(metered),
+    let tokens = match Charging::of(dialect) {
+        Charging::Larger => input.max(most.unwrap_or(0)),
+        Charging::Sum => input.saturating_add(most.unwrap_or(0)),
+        Charging::Input => input,
+        Charging::Metered | Charging::MeteredUncached => input.saturating_add(metered),
     };
     Cost { requests: 1, tokens, input, output: metered }
 }
 
 /// What it was charged, once its usage is known.
-pub fn settled(dialect: Dialect, reserved: &Cost, usage: &Usage) -> Cost {
+pub(super) fn settled(dialect: Dialect, reserved: &Cost, usage: &Usage) -> Cost {
     let used = Cost::used(usage);
-    match dialect {
-        // What was charged up front is not given back.
-        Dialect::OpenAi | Dialect::Azure => Cost { tokens: reserved.tokens.max(used.input), ..used },
-        Dialect::Gemini => Cost { tokens: used.input, ..used },
-        // Cache reads are free (Anthropic rate-limit guide; Groq's likewise).
-        Dialect::Anthropic | Dialect::Groq => {
+    match Charging::of(dialect) {
+        Charging::Larger | Charging::Sum => {
+            Cost { tokens: reserved.tokens.max(used.input), ..used }
+        }
+        Charging::Input => Cost { tokens: used.input, ..used },
+        Charging::Metered => used,
+        Charging::MeteredUncached => {
             Cost { input: used.input.saturating_sub(usage.cached_input), ..used }
         }
-        _ => used,
+    }
+}
+
+/// How a provider charges tokens against its limits.
+#[derive(Clone, Copy)]
+enum Charging {
+    /// Up front, the larger of `max_tokens` and an estimate from the text; nothing comes back
+    /// (OpenAI rate-limit guide).
+    Larger,
+    /// Up front, the prompt and `max_tokens` together (Azure quota guide).
+    Sum,
+    /// Input alone (Gemini rate-limit guide).
+    Input,
+    /// What was really used.
+    Metered,
+    /// The same, without what was read from its cache (Anthropic's and Groq's rate-limit guides).
+    MeteredUncached,
+}
+
+impl Charging {
+    fn of(dialect: Dialect) -> Self {
+        const RULES: [(Dialect, Charging); 5] = [
+            (Dialect::OpenAi, Charging::Larger),
+            (Dialect::Azure, Charging::Sum),
+            (Dialect::Gemini, Charging::Input),
+            (Dialect::Anthropic, Charging::MeteredUncached),
+            (Dialect::Groq, Charging::MeteredUncached),
+        ];
+        let rule = RULES.iter().find(|(known, _)| *known == dialect);
+        rule.map_or(Self::Metered, |(_, charging)| *charging)
     }
 }
 

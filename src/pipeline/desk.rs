@@ -98,8 +98,7 @@ impl Desk {
         let mut state = self.lock();
         let rebuilt = state.pool.rebuild(spec, now);
         let taken = rebuilt.keys.iter().zip(cards);
-        state.cards =
-            taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
+        state.cards = taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
         drop(state);
         self.lines.call();
         rebuilt
@@ -231,7 +230,7 @@ impl Spending {
 
     /// It was never sent: everything goes back.
     pub fn cancel(mut self) {
-        self.give_back(|pool, reservation, now| pool.cancel(reservation, now));
+        self.give_back(Pool::cancel);
     }
 
     /// It was refused: providers count the request, and no tokens.
@@ -254,10 +253,9 @@ impl Spending {
             let actual = match &reading.usage {
                 Some(usage) => charge::settled(dialect, reservation.cost(), usage),
                 // Nobody told: what was reserved, and what flowed beyond it.
-                None => Cost {
-                    output: reservation.cost().output.max(flowed),
-                    ..*reservation.cost()
-                },
+                None => {
+                    Cost { output: reservation.cost().output.max(flowed), ..*reservation.cost() }
+                }
             };
             pool.settle(reservation, &actual, now);
         });
@@ -284,6 +282,6 @@ impl Spending {
 
 impl Drop for Spending {
     fn drop(&mut self) {
-        self.give_back(|pool, reservation, now| pool.forfeit(reservation, now));
+        self.give_back(Pool::forfeit);
     }
 }

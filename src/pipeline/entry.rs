@@ -18,7 +18,7 @@ const READ_ASIDE: usize = 1024 * 1024;
 
 /// What a request asks for.
 #[derive(Debug)]
-pub struct Errand {
+pub(super) struct Errand {
     /// Through which door it came.
     pub door: Door,
     /// What its path says.
@@ -33,7 +33,7 @@ pub struct Errand {
 
 /// Through which door a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub(super) enum Door {
     /// `/{provider}/…`: what follows the provider's name is its path.
     Direct {
         /// Bytes of the path before what the provider sees.
@@ -45,7 +45,7 @@ pub enum Door {
 
 /// A request's body.
 #[derive(Clone, Debug)]
-pub enum InBody {
+pub(super) enum InBody {
     /// None.
     Empty,
     /// All of it.
@@ -55,7 +55,7 @@ pub enum InBody {
 }
 
 /// Reads what a request asks for; says no to what no provider should be asked.
-pub async fn read(
+pub(super) async fn read(
     exchange: &mut Exchange,
     parts: &Parts,
     body: Incoming,
@@ -68,7 +68,7 @@ pub async fn read(
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.
-pub fn caller_wire(snapshot: &Snapshot, parts: &Parts) -> Wire {
+pub(super) fn caller_wire(snapshot: &Snapshot, parts: &Parts) -> Wire {
     let path = parts.uri.path();
     match direct(snapshot, path) {
         Some((provider, prefix)) => {
@@ -203,7 +203,10 @@ fn resolve(
     snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
-            format!("no provider is configured that speaks the {} format of this path", wire.as_str()),
+            format!(
+                "no provider is configured that speaks the {} format of this path",
+                wire.as_str()
+            ),
         ),
         Astray::OtherWire(wire) => Refusal::new(
             Reason::InvalidRequest,

@@ -45,12 +45,12 @@ fn plights(trial: &Trial<'_>) -> Vec<Plight> {
 fn reason(plights: &[Plight], kept: Option<&Carried>) -> Reason {
     let obstacles: Vec<_> =
         plights.iter().flat_map(|plight| &plight.reasons).map(|why| why.obstacle).collect();
-    let any = |wanted: fn(&Obstacle) -> bool| obstacles.iter().any(wanted);
+    let any = |wanted: fn(Obstacle) -> bool| obstacles.iter().any(|it| wanted(*it));
     let rate_limited =
         kept.is_some_and(|kept| kept.heard.judgement.verdict == Verdict::RateLimited);
     if any(is_capacity) {
         Reason::KeysTemporarilyExhausted
-    } else if any(|it| *it == Obstacle::Oversized) || rate_limited {
+    } else if any(|it| it == Obstacle::Oversized) || rate_limited {
         Reason::RequestExceedsLimit
     } else if any(|it| matches!(it, Obstacle::Closed(Cause::Breaker) | Obstacle::Tried)) {
         Reason::ProvidersUnavailable
@@ -65,22 +65,25 @@ fn reason(plights: &[Plight], kept: Option<&Carried>) -> Reason {
     }
 }
 
-fn is_capacity(obstacle: &Obstacle) -> bool {
+const fn is_capacity(obstacle: Obstacle) -> bool {
     matches!(
         obstacle,
         Obstacle::Closed(Cause::Rate | Cause::Quota | Cause::Billing | Cause::Suspended)
     )
 }
 
-fn is_invalid(obstacle: &Obstacle) -> bool {
+const fn is_invalid(obstacle: Obstacle) -> bool {
     matches!(obstacle, Obstacle::Invalid | Obstacle::Closed(Cause::Resting | Cause::Trial))
 }
 
 /// A single target without an alias speaks for itself: its own failure, its own "forbidden", its own
 /// "not found" tell more than ours.
 fn says_more(trial: &Trial<'_>, kept: &Carried, reason: Reason) -> bool {
-    let verdict = kept.heard.judgement.verdict;
-    match verdict {
+    if kept.heard.head.status.is_redirection() {
+        // It would send the client past us.
+        return false;
+    }
+    match kept.heard.judgement.verdict {
         Verdict::RequestInvalid | Verdict::KeyForbidden => true,
         Verdict::Overloaded | Verdict::ServerError => {
             reason == Reason::ProvidersUnavailable && !trial.errand.resolved.alias
@@ -102,18 +105,20 @@ const fn opening(reason: Reason) -> &'static str {
         Reason::KeysTemporarilyExhausted => "no key has capacity within the time to wait",
         Reason::RequestExceedsLimit => "the request is larger than its limits can ever hold",
         Reason::KeysInvalid => "no key is left that the provider accepts",
-        _ => "no provider can serve this just now",
+        Reason::ProvidersUnavailable
+        | Reason::ModelNotAllowed
+        | Reason::UnknownProvider
+        | Reason::UnknownPath
+        | Reason::BodyTooLarge
+        | Reason::InvalidRequest => "no provider can serve this just now",
     }
 }
 
 impl Plight {
     fn tell(&self, now: crate::clock::Now) -> String {
         let Self { provider, model, reasons } = self;
-        let target = if model.is_empty() {
-            provider.to_string()
-        } else {
-            format!("{provider}/{model}")
-        };
+        let target =
+            if model.is_empty() { provider.to_string() } else { format!("{provider}/{model}") };
         if reasons.is_empty() {
             return format!("{target}: no key for this caller and model");
         }

@@ -1,8 +1,9 @@
 //! Which headers pass, in either direction.
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1).
@@ -36,7 +37,7 @@ const NOT_FORWARDED: [HeaderName; 9] = [
 const OURS: &str = "x-keyweir-";
 
 /// Leaves of a client's headers what its provider may see.
-pub fn strip_request(headers: &mut HeaderMap) {
+pub(super) fn strip_request(headers: &mut HeaderMap) {
     strip_hops(headers);
     for name in &NOT_FORWARDED {
         headers.remove(name);
@@ -52,13 +53,13 @@ pub fn strip_request(headers: &mut HeaderMap) {
 }
 
 /// Leaves of a provider's headers what the client may see.
-pub fn strip_answer(headers: &mut HeaderMap) {
+pub(super) fn strip_answer(headers: &mut HeaderMap) {
     strip_hops(headers);
 }
 
 /// Leaves `gzip` of the encodings that a client takes, for that is what the meter can read along;
 /// `identity` where the answer's body has to be changed.
-pub fn narrow_encodings(headers: &mut HeaderMap, changed: bool) {
+pub(super) fn narrow_encodings(headers: &mut HeaderMap, changed: bool) {
     let Some(asked) = headers.get(ACCEPT_ENCODING) else { return };
     let gzip = asked.to_str().is_ok_and(|asked| asked.contains("gzip"));
     let narrowed = if gzip && !changed { "gzip" } else { "identity" };
@@ -66,7 +67,7 @@ pub fn narrow_encodings(headers: &mut HeaderMap, changed: bool) {
 }
 
 /// The query without the `key` that Gemini's clients may put there.
-pub fn strip_query(query: &str) -> Option<String> {
+pub(super) fn strip_query(query: &str) -> Option<String> {
     let is_key = |pair: &&str| *pair == "key" || pair.starts_with("key=");
     if !query.split('&').any(|pair| is_key(&pair)) {
         return None;

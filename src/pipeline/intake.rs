@@ -17,13 +17,13 @@ use super::refusal::{Reason, Refusal};
 use crate::upstream::BoxError;
 
 /// How much of a streamed body is kept for another try.
-pub const KEPT: usize = 256 * 1024;
+pub(super) const KEPT: usize = 256 * 1024;
 
 /// How long a client may pause within a body.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Gathers a body of at most `most` bytes. One that arrived in one piece is not copied.
-pub async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refusal> {
+pub(super) async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refusal> {
     let hint = body.size_hint();
     if hint.lower() > most {
         return Err(too_large(most));
@@ -79,7 +79,7 @@ fn unreadable(what: &str) -> Refusal {
 
 /// A body that streams through: each try replays what is kept and goes on with what still comes.
 #[derive(Clone)]
-pub struct Replay(Arc<Mutex<Kept>>);
+pub(super) struct Replay(Arc<Mutex<Kept>>);
 
 struct Kept {
     pieces: VecDeque<Bytes>,
@@ -87,35 +87,39 @@ struct Kept {
     /// Once more has flowed than is kept, the body cannot be sent again.
     spilled: bool,
     source: Option<Incoming>,
+    /// The newest reader's number. A connection may still pull at the body of a try that was given
+    /// up; what it took would be missing from the next.
+    readers: u64,
 }
 
 impl Replay {
     /// Takes the client's body.
-    pub fn new(source: Incoming) -> Self {
-        let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source) };
+    pub(super) fn new(source: Incoming) -> Self {
+        let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source), readers: 0 };
         Self(Arc::new(Mutex::new(kept)))
     }
 
     /// Whether it can still be sent from its beginning.
-    pub fn whole(&self) -> bool {
+    pub(super) fn whole(&self) -> bool {
         !self.lock().spilled
     }
 
     /// Whether it may turn out too large to be sent a second time.
-    pub fn may_spill(&self) -> bool {
+    pub(super) fn may_spill(&self) -> bool {
         let kept = self.lock();
         let coming = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().upper());
         kept.spilled || coming.is_none_or(|more| kept.size as u64 + more > KEPT as u64)
     }
 
-    /// The body for one try. Only the newest reader may be polled.
-    pub fn reader(&self) -> ReplayBody {
-        let length = {
-            let kept = self.lock();
-            let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
-            more.map(|more| more + kept.size as u64)
-        };
-        ReplayBody { replay: self.clone(), next: 0, length }
+    /// The body for one try; it takes the place of the one before.
+    pub(super) fn reader(&self) -> ReplayBody {
+        let mut kept = self.lock();
+        kept.readers += 1;
+        let number = kept.readers;
+        let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
+        let length = more.map(|more| more + kept.size as u64);
+        drop(kept);
+        ReplayBody { replay: self.clone(), number, next: 0, length }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -132,8 +136,9 @@ impl fmt::Debug for Replay {
 
 /// One try's view of a [`Replay`].
 #[derive(Debug)]
-pub struct ReplayBody {
+pub(super) struct ReplayBody {
     replay: Replay,
+    number: u64,
     next: usize,
     length: Option<u64>,
 }
@@ -148,6 +153,9 @@ impl Body for ReplayBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let replay = self.replay.clone();
         let mut kept = replay.lock();
+        if kept.readers != self.number {
+            return Poll::Ready(Some(Err("another try has taken the body over".into())));
+        }
         if let Some(piece) = kept.pieces.get(self.next) {
             self.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));

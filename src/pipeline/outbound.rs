@@ -15,7 +15,7 @@ use crate::formats::{self, Dialect, Edit, Endpoint, Wire};
 use crate::upstream::{OutBody, Outbound};
 
 /// The request for `provider`, where the model is called `model`, under the key on `card`.
-pub fn build<'c>(
+pub(super) fn build<'c>(
     provider: &Provider,
     model: Option<&str>,
     card: &'c Card,
@@ -33,7 +33,7 @@ pub fn build<'c>(
 
 /// Whether the stream is asked for usage that the application did not ask for, which then has to be
 /// taken out of the answer.
-pub fn asks_usage(provider: &Provider, errand: &Errand) -> bool {
+pub(super) fn asks_usage(provider: &Provider, errand: &Errand) -> bool {
     errand.facts.ask_usage.is_some() && formats::takes_stream_options(provider.dialect)
 }
 

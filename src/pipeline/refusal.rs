@@ -102,7 +102,7 @@ pub struct Refusal {
 }
 
 /// The longest wait that is told as `retry-after`.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 impl Refusal {
     /// A refusal that coming back does not change.

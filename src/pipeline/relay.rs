@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 
 use super::desk::Spending;
 use super::exchange::{Ending, Exchange};
-use crate::formats::meter::Outcome as Ended;
 use crate::formats::Meter;
+use crate::formats::meter::Outcome as Ended;
 use crate::telemetry::Outcome;
 use crate::upstream;
 
@@ -222,7 +222,7 @@ impl Body for Relay {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.clone()
+        self.length
     }
 }
 

@@ -16,12 +16,12 @@ use crate::upstream::Tunnel;
 const COPY_BUFFER: usize = 8 * 1024;
 
 /// Whether the client asks for another protocol.
-pub fn is_asked(parts: &Parts) -> bool {
+pub(super) fn is_asked(parts: &Parts) -> bool {
     parts.headers.contains_key(header::UPGRADE) && parts.extensions.get::<OnUpgrade>().is_some()
 }
 
 /// Agrees to the upgrade as the provider did, and copies until either side ends.
-pub fn open(
+pub(super) fn open(
     tasks: &Tasks,
     mut exchange: Exchange,
     parts: &mut Parts,

@@ -20,7 +20,7 @@ const EVIDENCE_TIME: Duration = Duration::from_secs(5);
 
 /// An upstream answer, judged.
 #[derive(Debug)]
-pub struct Heard {
+pub(super) struct Heard {
     /// Its head.
     pub head: Parts,
     /// What was read of its body.
@@ -35,7 +35,7 @@ pub struct Heard {
 
 /// Hears an answer: a success by its head alone, anything else with its body, or as much of it as
 /// comes in time.
-pub async fn hear(
+pub(super) async fn hear(
     provider: &Provider,
     answer: Answer,
     model: Option<&str>,

@@ -55,11 +55,16 @@ impl Builder {
         let either = |upper: &str, lower: &str| {
             environment::variable(lower).or_else(|| environment::variable(upper))
         };
-        let (https, http) = (either("HTTPS_PROXY", "https_proxy"), either("HTTP_PROXY", "http_proxy"));
+        let (https, http) =
+            (either("HTTPS_PROXY", "https_proxy"), either("HTTP_PROXY", "http_proxy"));
         let (all, none) = (either("ALL_PROXY", "all_proxy"), either("NO_PROXY", "no_proxy"));
-        let egress =
-            Proxies::from_values(https.as_deref(), http.as_deref(), all.as_deref(), none.as_deref())
-                .map_err(|error| vec![mistake(error.to_string())])?;
+        let egress = Proxies::from_values(
+            https.as_deref(),
+            http.as_deref(),
+            all.as_deref(),
+            none.as_deref(),
+        )
+        .map_err(|error| vec![mistake(error.to_string())])?;
         Ok(Self {
             clock,
             metrics,
@@ -105,8 +110,7 @@ impl Builder {
         let missing = keyring::missing(&config, &letter.secrets);
         let snapshot = self.assemble(&config, letter, destinations);
         self.configured |= !letter.texts.is_empty();
-        let news =
-            News { generation: snapshot.generation, warnings: outcome.diagnostics, missing };
+        let news = News { generation: snapshot.generation, warnings: outcome.diagnostics, missing };
         Ok((snapshot, news))
     }
 
@@ -127,10 +131,8 @@ impl Builder {
         self.destinations.retain(|name, _| kept(name));
         self.keyrings.retain(|name, _| kept(name));
         self.generation += 1;
-        self.settings = Settled {
-            workers: config.server.workers,
-            log_level: config.telemetry.log_level,
-        };
+        self.settings =
+            Settled { workers: config.server.workers, log_level: config.telemetry.log_level };
         Snapshot {
             generation: self.generation,
             routes: routes(config),
@@ -296,4 +298,3 @@ fn mistake(message: impl Into<String>) -> Diagnostic {
         suggestion: None,
     }
 }
-

@@ -59,7 +59,8 @@ pub(super) fn missing(config: &Config, secrets: &Secrets) -> Vec<Box<str>> {
         match (secrets.entries(&source.secret), &source.entries) {
             (None, _) => missing.push(source.secret.clone()),
             (Some(present), Some(named)) => {
-                let absent = named.iter().filter(|name| !present.iter().any(|it| it.name == **name));
+                let absent =
+                    named.iter().filter(|name| !present.iter().any(|it| it.name == **name));
                 missing.extend(absent.map(|name| format!("{}/{name}", source.secret).into()));
             }
             (Some(_), None) => {}

@@ -67,7 +67,11 @@ impl Observer {
         }
         let mut notes = self.lock();
         notes.config = ConfigStatus {
-            state: if letter.texts.is_empty() { ConfigState::Defaults } else { ConfigState::InForce },
+            state: if letter.texts.is_empty() {
+                ConfigState::Defaults
+            } else {
+                ConfigState::InForce
+            },
             message: None,
             since: now.wall.into(),
             sources: letter.texts.iter().map(|text| text.name.to_string()).collect(),

@@ -210,3 +210,51 @@ fn prepare(tcp: &TcpStream) -> io::Result<()> {
         TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES);
     SockRef::from(tcp).set_tcp_keepalive(&keepalive)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    async fn open() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        (listener, at)
+    }
+
+    async fn time_to(addresses: [SocketAddr; 2], expected: SocketAddr) -> Duration {
+        let start = Instant::now();
+        let tcp = first_of(Addresses::from_iter(addresses)).await.unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), expected);
+        start.elapsed()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_hands_over_at_once() {
+        let (listener, closed) = open().await;
+        drop(listener);
+        let (_listener, at) = open().await;
+        assert!(time_to([closed, at], at).await < STAGGER);
+        assert!(first_of(Addresses::from_iter([closed])).await.is_err());
+        assert!(first_of(Addresses::new()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_has_a_head_start_and_no_more() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let mut backlog = Vec::new();
+        let wait = Duration::from_millis(100);
+        while let Ok(Ok(tcp)) = timeout(wait, TcpStream::connect(silent)).await {
+            backlog.push(tcp);
+        }
+        let (_listener, at) = open().await;
+        let waited = time_to([silent, at], at).await;
+        assert!(waited >= STAGGER && waited < STAGGER * 4, "{waited:?}");
+        assert!(time_to([at, silent], at).await < STAGGER);
+    }
+}

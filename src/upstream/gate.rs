@@ -140,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_noted_before_a_look_needs_no_other() {
+        let (gate, mut looks) = (Gate::new(), 0);
+        let polled = gate.poll(&mut Context::from_waker(Waker::noop()), |cx| {
+            looks += 1;
+            cx.waker().wake_by_ref();
+            gate.settle();
+            Poll::<()>::Pending
+        });
+        assert_eq!((polled, looks), (Poll::Pending, 1));
+    }
+
+    #[test]
     fn what_never_settles_yields_to_other_tasks() {
         let (gate, (counter, waker)) = (Gate::new(), counted());
         let polled = gate.poll(&mut Context::from_waker(&waker), |cx| {

@@ -45,9 +45,12 @@ pub(super) struct Http1 {
     seat: Seat,
 }
 
-/// hyper's connection, and whether it is done.
+/// hyper's connection, until it is done and has been let go.
+///
+/// Only letting it go tells a request that is still in its queue that it was not sent, and the
+/// reader of a body that no more will come. What is left after an upgrade, though, is wanted.
 struct Driven {
-    connection: http1::Connection<TokioIo<Stream>, Sending>,
+    connection: Option<http1::Connection<TokioIo<Stream>, Sending>>,
     done: bool,
 }
 
@@ -77,7 +80,7 @@ impl Http1 {
         let stream = stream.with_allowance(Arc::clone(&allowance));
         let (sender, connection) = builder().handshake(TokioIo::new(stream)).await?;
         Ok(Box::new(Self {
-            connection: Driven { connection, done: false },
+            connection: Driven { connection: Some(connection), done: false },
             sender,
             gate: Gate::new(),
             patience: Patience::new(timeouts),
@@ -105,7 +108,11 @@ impl Http1 {
             gate.poll(cx, |cx| {
                 gate.settle();
                 connection.drive(cx);
-                match answer.as_mut().poll(cx) {
+                let mut told = answer.as_mut().poll(cx);
+                if told.is_pending() && connection.release() {
+                    told = answer.as_mut().poll(cx);
+                }
+                match told {
                     Poll::Ready(answer) => Poll::Ready(Ok(answer)),
                     Poll::Pending => patience.poll_head(cx, progress).map(Err),
                 }
@@ -143,6 +150,7 @@ impl Http1 {
             }
             gate.settle();
             connection.drive(cx);
+            connection.release();
             match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(frame) => Poll::Ready(Ok(frame)),
                 Poll::Pending => patience.poll_idle(cx).map(Err),
@@ -168,10 +176,8 @@ impl Http1 {
         Some(self)
     }
 
-    /// Looks whether an idle connection is still open at both ends.
-    ///
-    /// What the server has said of its end is seen here without asking the kernel: the runtime has
-    /// been told. Only a close that is still on its way can be missed.
+    /// Looks whether a connection is ready for an exchange, and open at both ends as far as the
+    /// runtime has been told.
     pub(super) fn is_usable(&mut self) -> bool {
         let Self { connection, gate, sender, .. } = self;
         let _pending = gate.poll(&mut Context::from_waker(Waker::noop()), |cx| {
@@ -190,8 +196,8 @@ impl Http1 {
     pub(super) fn into_io(mut self: Box<Self>) -> Option<(Stream, Bytes, Seat)> {
         self.is_usable();
         let Self { connection: Driven { connection, done }, seat, .. } = *self;
-        let parts = connection.into_parts();
-        done.then(|| (parts.io.into_inner(), parts.read_buf, seat))
+        let parts = connection.filter(|_| done)?.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf, seat))
     }
 
     fn sent(&self) -> Sent {
@@ -200,12 +206,17 @@ impl Http1 {
 }
 
 impl Driven {
-    /// Lets the connection do what it can. What went wrong has by the end been told to the exchange
-    /// under way, and to no one if there is none.
+    /// Lets the connection do what it can. What goes wrong is told to the exchange under way, and
+    /// to no one if there is none.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.done {
-            self.done = Pin::new(&mut self.connection).poll(cx).is_ready();
+        if let Some(connection) = self.connection.as_mut().filter(|_| !self.done) {
+            self.done = Pin::new(connection).poll(cx).is_ready();
         }
+    }
+
+    /// Lets go of a connection that is done; whether it was just now.
+    fn release(&mut self) -> bool {
+        self.done && self.connection.take().is_some()
     }
 }
 

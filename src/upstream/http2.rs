@@ -93,6 +93,7 @@ pub(super) struct Http2Body {
     /// What is still to be sent of the request, where the answer came first.
     pump: Option<Pump>,
     patience: Patience,
+    /// Bytes still to come, if the head told.
     left: Option<u64>,
     stage: Stage,
     _slot: Slot,
@@ -213,7 +214,10 @@ impl Slot {
         };
         wait.patience.begin(&progress);
         match poll_fn(|cx| wait.poll(cx, &progress)).await {
-            Ok(response) => Ok(response.map(|receive| Http2Body::new(receive, wait, self))),
+            Ok(response) => {
+                let length = announced(response.headers());
+                Ok(response.map(|receive| Http2Body::new(receive, length, wait, self)))
+            }
             Err(end) => Err(fail(end.told(place, &progress))),
         }
     }
@@ -285,16 +289,15 @@ fn is_unprocessed(error: &h2::Error) -> bool {
             || (error.is_reset() && reason == Some(Reason::REFUSED_STREAM)))
 }
 
-impl Http2Body {
-    fn new(receive: RecvStream, wait: Wait, slot: Slot) -> Self {
-        let Wait { pump, patience, .. } = wait;
-        Self { receive, pump, patience, left: None, stage: Stage::Data, _slot: slot }
-    }
+/// The body's length as the head tells it; h2 sees to it that it is true.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
 
-    /// Takes note of the length that the head announced.
-    pub(super) fn expect(&mut self, headers: &HeaderMap) {
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        self.left = length.and_then(|length| length.parse().ok());
+impl Http2Body {
+    fn new(receive: RecvStream, left: Option<u64>, wait: Wait, slot: Slot) -> Self {
+        let Wait { pump, patience, .. } = wait;
+        Self { receive, pump, patience, left, stage: Stage::Data, _slot: slot }
     }
 
     /// The next frame.

@@ -22,10 +22,6 @@ use super::patience::Timeouts;
 use super::resolve::Resolver;
 use super::spawn::spawn;
 
-/// HTTP/1.1 connections open at once to one destination; whoever needs another waits. Half of the
-/// usual limit of 2,048 file descriptors, the other half being the clients'.
-const SEATS: usize = 1024;
-
 /// HTTP/1.1 connections that rest at once; more are closed.
 const RESTING: usize = 256;
 
@@ -43,8 +39,9 @@ pub(super) struct Pool {
     destination: Weak<Destination>,
     resolver: Resolver,
     state: Mutex<State>,
-    /// HTTP/1.1 connections: opening, busy and resting.
+    /// HTTP/1.1 connections (opening, busy and resting), and how many there may be.
     seats: AtomicUsize,
+    most: usize,
     /// Requests that wait for a connection which is not theirs alone to open.
     waiting: AtomicUsize,
     changed: Notify,
@@ -104,7 +101,7 @@ enum Step {
 }
 
 impl Pool {
-    pub(super) fn new(destination: &Arc<Destination>) -> Arc<Self> {
+    pub(super) fn new(destination: &Arc<Destination>, most: usize) -> Arc<Self> {
         // Without TLS there is nothing to agree on the version with.
         let speaks = if destination.secure.is_none() { Some(Speaks::Http1) } else { None };
         Arc::new(Self {
@@ -121,6 +118,7 @@ impl Pool {
                 failure: None,
             }),
             seats: AtomicUsize::new(0),
+            most,
             waiting: AtomicUsize::new(0),
             changed: Notify::new(),
             reaping: AtomicBool::new(false),
@@ -175,23 +173,19 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
+    /// A stream where there is room, or the connection that rested last. Whether that one still lives
+    /// shows when it is used: if not, the request comes back unsent.
     fn at_hand(self: &Arc<Self>) -> Option<Line> {
-        loop {
-            let mut state = self.state();
-            if let Some(slot) = state.slot(self) {
-                let opening = state.is_scarce().then(|| self.opening(&mut state));
-                drop(state);
-                if let Some(opening) = opening {
-                    spawn(ahead(opening));
-                }
-                return Some(Line::Http2(slot));
-            }
-            let mut line = state.resting.pop()?;
-            drop(state);
-            if line.is_usable() {
-                return Some(Line::Http1(line));
-            }
+        let mut state = self.state();
+        let Some(slot) = state.slot(self) else {
+            return state.resting.pop().map(Line::Http1);
+        };
+        let opening = state.is_scarce().then(|| self.opening(&mut state));
+        drop(state);
+        if let Some(opening) = opening {
+            spawn(ahead(opening));
         }
+        Some(Line::Http2(slot))
     }
 
     async fn acquire_slowly(
@@ -295,12 +289,12 @@ impl Pool {
 
     /// A seat, if need be that of a connection at rest.
     fn seat(self: &Arc<Self>) -> Option<Seat> {
-        if self.seats.load(Ordering::Relaxed) >= SEATS {
+        if self.seats.load(Ordering::Relaxed) >= self.most {
             let rested = self.state().resting.pop();
             drop(rested);
         }
         let taken = self.seats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seats| {
-            (seats < SEATS).then_some(seats + 1)
+            (seats < self.most).then_some(seats + 1)
         });
         taken.is_ok().then(|| Seat(Arc::downgrade(self)))
     }
@@ -368,11 +362,9 @@ impl State {
 
     /// Whether those who wait can all be served by what is being opened, or nothing more may be.
     fn is_enough_under_way(&self, waiting: usize) -> bool {
-        let version_unknown = self.speaks.is_none() && self.opening > 0;
         let limit_unknown = self.shared.iter().any(|http2| !http2.is_settled());
         let streams = self.shared.last().map_or(USUAL_STREAMS, |http2| http2.limit());
-        version_unknown
-            || limit_unknown
+        limit_unknown
             || self.shared.len() + self.opening >= SHARED
             || self.opening * streams >= waiting
     }

@@ -12,8 +12,8 @@ use hyper::body::Frame;
 use keyweir::formats::Auth;
 use keyweir::keys::Secret;
 use keyweir::upstream::{BoxError, Credential, OutBody, Sent, Upstream};
-use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -55,19 +55,112 @@ async fn requests_at_once_have_a_connection_each_and_leave_them_to_the_next() {
     assert_eq!((arrived.load(Ordering::Relaxed), server.connections()), (64, 32));
 }
 
+/// A server that closes each connection some time after its first answer, and a count of those that
+/// it has closed.
+async fn closing(acceptor: Option<TlsAcceptor>) -> (Server, Arc<Semaphore>) {
+    let closed = Arc::new(Semaphore::new(0));
+    let count = Arc::clone(&closed);
+    let server = Server::raw(move |mut tcp| {
+        let (acceptor, closed) = (acceptor.clone(), Arc::clone(&count));
+        async move {
+            if let Some(acceptor) = acceptor {
+                answer_and_close(acceptor.accept(tcp).await.unwrap()).await;
+            } else {
+                answer_and_close(&mut tcp).await;
+            }
+            closed.add_permits(1);
+        }
+    })
+    .await;
+    (server, closed)
+}
+
+async fn answer_and_close(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    read_head(&mut io).await;
+    settle().await;
+    io.write_all(OK.as_bytes()).await.unwrap();
+    settle().await;
+    io.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_connection_that_its_server_closed_at_rest_is_replaced_in_silence() {
+    let authority = Authority::new();
+    for acceptor in [None, Some(authority.acceptor(&["http/1.1"]))] {
+        let (server, closed) = closing(acceptor.clone()).await;
+        let secure = acceptor.is_some();
+        let there = to(if secure { server.secure(&authority) } else { server.plain() });
+        let upstream = Upstream::new();
+        for _ in 0..3 {
+            assert_eq!(fetch(&upstream, &there).await, "ok");
+            closed.acquire().await.unwrap().forget();
+            settle().await;
+        }
+        assert_eq!(server.connections(), 3);
+    }
+}
+
+#[tokio::test]
+async fn that_all_connections_at_rest_are_dead_costs_one_new_one() {
+    let (server, closed) = closing(None).await;
+    let (upstream, there) = (Upstream::new(), to(server.plain()));
+    join_all((0..8).map(|_| fetch(&upstream, &there))).await;
+    closed.acquire_many(8).await.unwrap().forget();
+    settle().await;
+    assert_eq!(fetch(&upstream, &there).await, "ok");
+    assert_eq!(server.connections(), 9);
+}
+
+#[tokio::test]
+async fn no_more_connections_are_open_than_may_be_and_the_others_wait_for_one() {
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, peak) = (Arc::clone(&open), Arc::clone(&most));
+    let server = Server::http(Speaks::Plain, move |_| {
+        let (open, most) = (Arc::clone(&now), Arc::clone(&peak));
+        Box::pin(async move {
+            most.fetch_max(open.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            settle().await;
+            open.fetch_sub(1, Ordering::Relaxed);
+            text("ok")
+        })
+    })
+    .await;
+    let (upstream, there) = (Upstream::with_connections(4), to(server.plain()));
+    let answers = join_all((0..24).map(|_| fetch(&upstream, &there))).await;
+    assert!(answers.iter().all(|answer| answer == "ok"));
+    assert_eq!((most.load(Ordering::Relaxed), server.connections()), (4, 4));
+}
+
+/// Polls `future`, counting how often it was woken.
+async fn counting<F: Future>(future: F, polls: &AtomicUsize) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_exchange_wakes_its_task_once_for_each_thing_that_comes() {
     let server = Server::raw(|mut tcp| async move {
-        read_head(&mut tcp).await;
-        tcp.write_all(OK.as_bytes()).await.unwrap();
+        while !read_head(&mut tcp).await.is_empty() {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            for piece in [head, "2\r\nhi\r\n", "2\r\nho\r\n", "0\r\n\r\n"] {
+                settle().await;
+                tcp.write_all(piece.as_bytes()).await.unwrap();
+            }
+        }
     })
     .await;
     let (upstream, there) = (Upstream::new(), to(server.plain()));
-    for _ in 0..5 {
-        assert_eq!(fetch(&upstream, &there).await, "ok");
-        settle().await;
-    }
-    assert_eq!(server.connections(), 5);
+    fetch(&upstream, &there).await;
+    let polls = AtomicUsize::new(0);
+    let response = counting(upstream.send(&there, get("/")), &polls).await.unwrap();
+    let mut body = response.into_body();
+    while counting(body.frame(), &polls).await.is_some() {}
+    // Head, two chunks, end: each is asked for, and has come when the task is woken.
+    assert_eq!((polls.load(Ordering::Relaxed), server.connections()), (8, 1));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -77,6 +78,33 @@ async fn requests_at_once_share_the_first_handshake() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_during_the_first_handshake_leaves_the_others_unharmed() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor(&["h2"]);
+    let mut first = true;
+    let server = Server::raw(move |tcp| {
+        let (acceptor, stalls) = (acceptor.clone(), std::mem::take(&mut first));
+        async move {
+            if stalls {
+                return rest(tcp).await;
+            }
+            let tls = acceptor.accept(tcp).await.unwrap();
+            let mut connection = h2::server::handshake(tls).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                answer(&mut respond);
+            }
+        }
+    })
+    .await;
+    let (upstream, there) = (Upstream::new(), to(server.secure(&authority)));
+    let leaves = timeout(Duration::from_millis(50), fetch(&upstream, &there));
+    let others = join_all((0..10).map(|_| fetch(&upstream, &there)));
+    let (left, others) = tokio::join!(leaves, others);
+    assert!(left.is_err() && others.iter().all(|answer| answer == "ok"));
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
 async fn bodies_and_trailers_go_both_ways() {
     let authority = Authority::new();
     let acceptor = authority.acceptor(&["h2"]);
@@ -101,6 +129,30 @@ async fn bodies_and_trailers_go_both_ways() {
     let outbound = post("/", OutBody::Stream(Box::pin(body)));
     let answer = read(upstream.send(&there, outbound).await.unwrap()).await.unwrap();
     assert_eq!(answer, format!("localhost:{} None 2000000", server.at.port()));
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_the_window_flows_and_waits_for_its_reader() {
+    let authority = Authority::new();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&taken);
+    let server = Server::http(Speaks::Http2(authority.acceptor(&["h2"]), 100), move |_| {
+        let taken = Arc::clone(&counter);
+        Box::pin(async move {
+            let pieces = futures_util::stream::iter(0..100).map(move |_| {
+                taken.fetch_add(1, Ordering::Relaxed);
+                Ok(Frame::data(Bytes::from(vec![b'x'; 100_000])))
+            });
+            http::Response::new(BodyExt::boxed_unsync(StreamBody::new(pieces)))
+        })
+    })
+    .await;
+    let (upstream, there) = (Upstream::new(), to(server.secure(&authority)));
+    let response = upstream.send(&there, get("/")).await.unwrap();
+    settle().await;
+    let ahead = taken.load(Ordering::Relaxed);
+    assert!(ahead < 40, "{ahead} of 100 pieces were taken from a server that nobody reads");
+    assert_eq!(read(response).await.unwrap().len(), 10_000_000);
 }
 
 #[tokio::test]

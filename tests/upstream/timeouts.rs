@@ -1,6 +1,7 @@
 //! Waits, and their ends. Time is paused once everything that needs the network has happened; it
 //! then jumps to the next timer whenever nothing else is left to do.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use keyweir::upstream::{
     BodyFault, Destination, Fault, OutBody, Phase, Proxies, Sent, Settings, Timeouts, Upstream,
 };
 use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::{Instant, pause, resume, sleep};
+use tokio::time::{Instant, pause, resume, sleep, timeout};
 
 use crate::support::*;
 
@@ -24,6 +26,28 @@ const TIMEOUTS: Timeouts = Timeouts {
 
 fn hasty(settings: Settings) -> Arc<Destination> {
     to(Settings { timeouts: TIMEOUTS, ..settings })
+}
+
+/// A listener that takes no more connections: its backlog is full, and further handshakes are left
+/// unanswered.
+struct Full {
+    at: SocketAddr,
+    _listener: TcpListener,
+    _connections: Vec<TcpStream>,
+}
+
+impl Full {
+    async fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let at = listener.local_addr().unwrap();
+        let mut connections = Vec::new();
+        while let Ok(Ok(tcp)) = timeout(Duration::from_millis(100), TcpStream::connect(at)).await {
+            connections.push(tcp);
+        }
+        Self { at, _listener: listener, _connections: connections }
+    }
 }
 
 /// Takes a request's head, tells so, writes `answer` and falls silent.
@@ -54,6 +78,37 @@ async fn a_server_that_never_shakes_hands_is_given_up_with_the_phase_told() {
     assert_eq!(error.fault(), Fault::Timeout(Phase::Tls));
     assert_eq!((error.sent(), start.elapsed().as_secs()), (Sent::No, 5));
     assert!(error.to_string().ends_with(": timed out in the TLS handshake"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_takes_no_connection_is_given_up() {
+    let full = Full::new().await;
+    let there = to(Settings {
+        port: full.at.port(),
+        timeouts: Timeouts { connect: Duration::from_millis(300), ..PATIENT },
+        ..Server::answering("").await.plain()
+    });
+    let error = refused(&Upstream::new(), &there).await;
+    assert_eq!((error.fault(), error.sent()), (Fault::Timeout(Phase::Connect), Sent::No));
+}
+
+#[tokio::test]
+async fn a_request_that_finds_every_connection_busy_is_given_up() {
+    let server = Server::raw(rest).await;
+    let there = to(Settings {
+        timeouts: Timeouts { connect: Duration::from_millis(300), ..PATIENT },
+        ..server.plain()
+    });
+    let upstream = Upstream::with_connections(1);
+    let busy = upstream.send(&there, get("/"));
+    let error = async {
+        settle().await;
+        refused(&upstream, &there).await
+    };
+    tokio::select! {
+        _ = busy => panic!("nobody answered"),
+        error = error => assert_eq!(error.fault(), Fault::Timeout(Phase::Place)),
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Reason;
 use super::key::Key;
-use crate::formats::stored::StoredId;
+use crate::formats::stored::{StoredId, StoredIds};
 use crate::formats::text::TextCounts;
 
 /// What is noted on the way.
@@ -21,7 +21,7 @@ pub(super) struct Found<'de> {
     pub(super) images: u32,
     pub(super) documents: u32,
     pub(super) inlined: u64,
-    pub(super) stored: Vec<StoredId>,
+    pub(super) stored: StoredIds,
     pub(super) refused: Option<Reason>,
     /// Whether items refer to stored ones by their own id (OpenAI's Responses).
     items: bool,
@@ -41,7 +41,7 @@ impl Found<'_> {
             images: 0,
             documents: 0,
             inlined: 0,
-            stored: Vec::new(),
+            stored: StoredIds::default(),
             refused: None,
             items,
             seen: 0,
@@ -49,9 +49,7 @@ impl Found<'_> {
     }
 
     fn note(&mut self, id: Option<StoredId>) {
-        if self.stored.len() < crate::formats::stored::MAX_IDS {
-            self.stored.extend(id);
-        }
+        self.stored.extend(id);
     }
 
     fn allow(&mut self, tokens: u64) {
@@ -94,6 +92,7 @@ impl<'de> Visitor<'de> for Top<'_, 'de> {
                 found.refused = Some(Reason::Duplicate(key.name()));
                 return Err(de::Error::custom("a name stands twice"));
             }
+            #[expect(clippy::wildcard_enum_match_arm, reason = "any other name is walked into")]
             match key {
                 Key::Model => found.model = Some(map.next_value()?),
                 Key::StreamOptions => found.stream_options = Some(map.next_value()?),
@@ -368,13 +367,15 @@ struct Object<'de> {
 
 impl Object<'_> {
     fn close(self, place: Place, found: &mut Found<'_>) {
-        match (place, self.kind) {
-            (Place::GeminiMedium, _) if self.image => found.images += 1,
-            (Place::GeminiMedium, _) => found.documents += 1,
-            (Place::Prompt, Some(Kind::Image)) => found.images += 1,
-            (Place::Prompt, Some(Kind::Document)) => found.documents += 1,
-            _ => {}
-        }
+        // Gemini tells by its MIME type what a medium is, the others by its object's type.
+        let (image, document) = if place == Place::GeminiMedium {
+            (self.image, !self.image)
+        } else {
+            let is = |kind| place == Place::Prompt && self.kind == Some(kind);
+            (is(Kind::Image), is(Kind::Document))
+        };
+        found.images += u32::from(image);
+        found.documents += u32::from(document);
         // The Responses API looks up reasoning items, and references to items, by their own id.
         let by_id = |id: &&str| self.kind == Some(Kind::Reference) || id.starts_with("rs_");
         if found.items
@@ -393,6 +394,7 @@ fn walk_member<'de, A: MapAccess<'de>>(
     map: &mut A,
 ) -> Result<(), A::Error> {
     let ids = if within == Place::Top { Place::Ids } else { Place::LikelyIds };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other names say nothing of a place")]
     let place = match key {
         Key::PreviousResponse
         | Key::Conversation

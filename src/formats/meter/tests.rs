@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "the bodies cut here are ASCII")]
+
 use std::io::Write as _;
 
 use flate2::Compression;
@@ -57,6 +59,7 @@ fn ids(reading: &Reading) -> Vec<&str> {
     reading.stored.iter().map(StoredId::as_str).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a reading holds is optional")]
 const fn tokens(
     input: u64,
     cached: u64,
@@ -267,10 +270,25 @@ fn ids_of_what_was_stored_are_noted() {
 }
 
 #[test]
+fn what_the_model_writes_cannot_pose_as_usage() {
+    let part = r#"{"functionCall":{"args":{"usage":{"prompt_tokens":9},"model":"x","error":{"code":"y"}}}}"#;
+    let body = format!(r#"{{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
+    let reading = read(&json(gemini()), &body);
+    assert_eq!((reading.usage, reading.model, reading.outcome), (None, None, Outcome::Complete));
+    let text =
+        r#"data: {"choices":[{"delta":{"content":""usage":{"prompt_tokens":9},"error":{}"}}]}"#;
+    let reading = read(&chat(), &format!("{text}\n\n"));
+    assert_eq!((reading.usage, reading.outcome), (None, Outcome::Cut));
+}
+
+#[test]
 fn what_is_fetched_again_is_not_charged_again() {
     let body = r#"{"id":"resp_1","usage":{"input_tokens":12,"output_tokens":3}}"#;
     let fetched = read(&json(stream(Wire::OpenAi, Endpoint::Stored)), body);
     assert_eq!((fetched.usage, ids(&fetched)), (None, vec!["resp_1"]));
+    let failed = r#"{"id":"resp_1","status":"failed","error":{"code":"server_error"}}"#;
+    let fetched = read(&json(stream(Wire::OpenAi, Endpoint::Stored)), failed);
+    assert_eq!(fetched.outcome, Outcome::Complete, "the fetching went well");
 }
 
 #[test]
@@ -473,6 +491,7 @@ fn compressed_answers_are_read_and_pass_compressed() {
     assert_eq!(reading.usage, tokens(1, 0, 0, 0, 0));
     let (out, reading) = run(&plan, [b"not deflate".as_slice(), b"at all"]);
     assert_eq!((out.as_slice(), reading.usage), (b"not deflateat all".as_slice(), None));
+    assert_eq!(reading.outcome, Outcome::Complete, "what cannot be read is not called cut");
 }
 
 #[test]
@@ -519,6 +538,7 @@ fn a_cut_stream_ends_with_an_error_in_its_own_format() {
         (gemini(), GEMINI),
     ];
     for (plan, body) in plans {
+        let body = body.replace("\r\n", "\n");
         let start = body.split_inclusive("\n\n").next().unwrap();
         let (whole, _) = cut(plan, start);
         let whole = whole.unwrap();
@@ -540,6 +560,12 @@ fn a_cut_stream_ends_with_an_error_in_its_own_format() {
         assert_eq!(before, "\n\n", "after a half-sent event");
         assert_eq!(event.replace(r#"number":0"#, r#"number":1"#), whole);
     }
+    assert_eq!(cut(chat(), DONE).0, None, "nothing follows the last word");
+    assert_eq!(
+        cut(chat(), "data: {\"error\":{}}\n\ndata: {\"error\":{\"code\":1}}\n\n").0,
+        None,
+        "one error will do"
+    );
     let (half, _) = cut(stripping(), &CHAT[..50]);
     assert!(half.unwrap().starts_with("data:"), "a held event was never sent");
     assert_eq!(cut(json(gemini()), "[{").0, None);

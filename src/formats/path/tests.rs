@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "the bodies cut here are ASCII")]
+
 use http::HeaderValue;
 use proptest::prelude::*;
 
@@ -180,6 +182,6 @@ proptest! {
                 prop_assert!(path.get(range).is_some());
             }
         }
-        let _ = door(&Method::GET, &path, &HeaderMap::new());
+        drop(door(&Method::GET, &path, &HeaderMap::new()));
     }
 }

@@ -7,6 +7,7 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::template::Template;
 use crate::formats::skim::{Level, Skim};
 use crate::formats::tally::Tally;
 
@@ -51,12 +52,18 @@ static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles {
 pub(super) struct Looker {
     style: Style,
     skim: Skim,
+    template: Template,
     usage_only: bool,
 }
 
 impl Looker {
     pub(super) fn new(style: Style) -> Self {
-        Self { style, skim: Skim::new(Level::Top), usage_only: false }
+        Self {
+            style,
+            skim: Skim::new(Level::Top),
+            template: Template::default(),
+            usage_only: false,
+        }
     }
 
     /// Makes it say which events carry usage and nothing else.
@@ -72,7 +79,13 @@ impl Looker {
             return false;
         }
         match self.style {
-            Style::Chat if !matters(data) => self.measure(data, tally),
+            Style::Chat if self.has_known_shape(data, tally) => {}
+            Style::Chat if !matters(data) => self.measure_and_learn(data, tally),
+            Style::Named if name == b"content_block_delta" => {
+                if !self.has_known_shape(data, tally) {
+                    self.measure_and_learn(data, tally);
+                }
+            }
             Style::Named if is_delta(name) => self.measure(data, tally),
             Style::Chat | Style::Every => {
                 self.read(data, tally);
@@ -109,6 +122,19 @@ impl Looker {
     fn read(&mut self, data: &[u8], tally: &mut Tally) {
         self.skim.restart(Level::Top);
         self.skim.feed(data, tally);
+    }
+
+    /// Counts the output of an event that differs from an earlier one in nothing else.
+    fn has_known_shape(&self, data: &[u8], tally: &mut Tally) -> bool {
+        let length = self.template.measure(data);
+        tally.text += length.unwrap_or_default() as u64;
+        length.is_some()
+    }
+
+    fn measure_and_learn(&mut self, data: &[u8], tally: &mut Tally) {
+        let before = tally.text;
+        self.measure(data, tally);
+        self.template.learn(data, tally.text - before);
     }
 
     /// Counts the output in every delta of the event.

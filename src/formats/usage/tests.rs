@@ -12,6 +12,7 @@ fn chat(dialect: Dialect, usage_of: &str) -> Option<Usage> {
     usage(Wire::OpenAi, "/v1/chat/completions", dialect, &body)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a reading holds is optional")]
 const fn tokens(
     input: u64,
     cached: u64,

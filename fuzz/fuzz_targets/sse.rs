@@ -1,0 +1,7 @@
+//! Streams of events: cut anywhere, the same is read, and every byte passes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let (seed, body) = keyweir_fuzz::seeded(data);
+    keyweir_fuzz::read_both_ways("text/event-stream", seed, body);
+});
