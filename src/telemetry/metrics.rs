@@ -172,7 +172,19 @@ impl Metrics {
             registry: book.registry,
         };
         metrics.build_info()?;
+        metrics.begin();
         Ok(metrics)
+    }
+
+    /// Series that alerts are written on are there from the start, or they would be silent until the
+    /// first time and miss it.
+    fn begin(&self) {
+        for priority in ["high", "normal", "batch"] {
+            self.queue_depth.with_label_values(&[priority]).set(0);
+        }
+        for result in ["success", "refused"] {
+            self.config_reloads.with_label_values(&[result]).inc_by(0);
+        }
     }
 
     /// Everything, in Prometheus' text format.
