@@ -46,6 +46,7 @@ fn the_configuration_is_laid_out_as_a_cluster_would_mount_it() {
         Ok(nowhere())
     })
     .unwrap();
+    assert!(out.is_empty(), "no storm, nothing to show");
     let yaml = std::fs::read_to_string(folder.path().join("config/keyweir.yaml")).unwrap();
     assert!(yaml.contains("baseUrl: http://127.0.0.1:"), "{yaml}");
     let key = std::fs::read_to_string(folder.path().join("secrets/demo-openai/main-3")).unwrap();
