@@ -90,8 +90,9 @@ pub fn run<W: Write>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let length = Duration::from_secs(u64::from(options.seconds.min(Options::LONGEST)));
     let storm = Storm { simulator: &simulator, proxy, length, screen: options.screen };
-    let summary = runtime.block_on(storm.run(out))?;
+    let mut summary = Summary::default();
     if options.seconds > 0 {
+        summary = runtime.block_on(storm.run(out))?;
         summary.write(out)?;
     }
     if options.after == After::Serve {
