@@ -171,7 +171,7 @@ impl Observer {
         KeyStatus {
             name: key.name.to_string(),
             quota_group: key.group.to_string(),
-            weight: 1,
+            weight: key.weight,
             state: match key.state {
                 keys::KeyState::Healthy | keys::KeyState::Forbidden => KeyState::Healthy,
                 keys::KeyState::Resting => KeyState::Resting,
