@@ -254,7 +254,7 @@ fn what_no_decision_hangs_on_is_the_provider_s_to_judge_and_passes_as_it_is() {
     let (upstream, proxy) = rig();
     let odd = [
         r#"{"model":"gpt-4o","metadata":{"a":1,"a":2},"messages":[]}"#,
-        r#"{ "messages" : [ ] , "temperature":1e400, "model":"gpt-4o", "x":"\ud800" }"#,
+        r#"{ "messages" : [ ] , "temperature":1e-400, "model":"gpt-4o", "x":"\u0000" }"#,
         r#"{"model":7,"messages":"not a list","stream":"maybe"}"#,
         r#"{"messages":[]}"#,
     ];
@@ -267,6 +267,16 @@ fn what_no_decision_hangs_on_is_the_provider_s_to_judge_and_passes_as_it_is() {
         assert_eq!(kit::post(&proxy, "/openai/v1/something/new", body).status, 200);
         assert_eq!(upstream.take()[0].text(), body);
     }
+}
+
+#[test]
+fn half_a_character_and_a_number_beyond_all_bounds_are_refused() {
+    let (upstream, proxy) = rig();
+    for body in [r#"{"model":"gpt-4o","x":"\ud83d"}"#, r#"{"model":"gpt-4o","x":1e400}"#] {
+        let reply = kit::post(&proxy, CHAT_PATH, body);
+        Format::OpenAi.assert_refusal(&reply, 400, "invalid_request");
+    }
+    assert!(upstream.take().is_empty());
 }
 
 #[test]
