@@ -28,6 +28,8 @@ pub struct KeyStatus {
     pub name: Box<str>,
     /// The quota group it draws on, by name.
     pub group: Box<str>,
+    /// Its share of the traffic, relative to the others.
+    pub weight: u32,
     /// How it is.
     pub state: KeyState,
     /// Models that the provider refused it.
@@ -107,6 +109,7 @@ impl Pool {
                 id: KeyId { slot, generation: key.generation },
                 name: key.name.clone(),
                 group: group.map_or_else(Box::default, |group| group.name.clone()),
+                weight: key.weight,
                 state,
                 forbidden,
             }

@@ -105,7 +105,7 @@ impl Observer {
         let up = i64::from(letter.problems.is_empty());
         self.metrics.source_up.with_label_values(&["mount"]).set(up);
         for problem in &letter.problems {
-            tracing::warn!(%problem, remedy = problem.remedy(), "A place cannot be read");
+            tracing::warn!(%problem, "A place cannot be read");
         }
     }
 
@@ -172,7 +172,7 @@ impl Observer {
         KeyStatus {
             name: key.name.to_string(),
             quota_group: key.group.to_string(),
-            weight: 1,
+            weight: key.weight,
             state: match key.state {
                 keys::KeyState::Healthy | keys::KeyState::Forbidden => KeyState::Healthy,
                 keys::KeyState::Resting => KeyState::Resting,
