@@ -18,7 +18,7 @@ BUILD := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
 help: ## This list
-	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 27
 
 .PHONY: test
 test: ## Installs what the tests need, and runs them all
@@ -75,6 +75,11 @@ image-arm64: ## The same for arm64, cross-built where need be
 image-check: image ## Builds the image around the binary, without a daemon or registry, and checks it
 	@.ci/need buildah
 	@.ci/image-check $(ARCH)
+
+.PHONY: image-check-arm64
+image-check-arm64: image-arm64 ## The same for arm64, run under emulation
+	@.ci/need buildah $(if $(filter amd64,$(ARCH)),qemu-user-static)
+	@.ci/image-check arm64
 
 .PHONY: bench
 bench: image ## Keyweir beside nginx (BENCH="chat paced --rounds 9")

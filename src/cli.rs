@@ -1,6 +1,7 @@
 //! The commands and their flags.
 
 mod check;
+mod demo;
 mod proxy;
 
 use std::net::SocketAddr;
@@ -149,8 +150,12 @@ pub struct DemoArguments {
     pub serve: bool,
 
     /// How long the storm lasts.
-    #[arg(long, value_name = "SECONDS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(8..=55))]
-    pub seconds: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 22, value_parser = clap::value_parser!(u32).range(0..=50))]
+    pub seconds: u32,
+
+    /// The proxy's log, on standard error.
+    #[arg(long, value_name = "LEVEL", default_value = "off")]
+    pub log_level: tracing::level_filters::LevelFilter,
 }
 
 /// Does what was asked for.
@@ -158,7 +163,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Proxy(arguments) => proxy::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Demo(_) => ExitCode::FAILURE,
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "keyweir", &mut std::io::stdout());

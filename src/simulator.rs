@@ -9,6 +9,7 @@
 //! it is Anthropic's, Gemini's and Azure's.
 
 pub mod bucket;
+pub mod demo;
 pub mod meter;
 
 mod anthropic;

@@ -132,7 +132,7 @@ fn gather(path: &PathFacts, text: &str, found: Found<'_>) -> Result<Facts, Unrea
     facts.images = found.images;
     facts.documents = found.documents;
     facts.inlined = found.inlined;
-    facts.stored.extend(found.stored);
+    facts.stored.extend(found.stored.iter().cloned());
     if chat && path.wire == Wire::OpenAi && facts.stream {
         facts.ask_usage = ask_usage(text, found.stream_options);
     }

@@ -46,7 +46,8 @@ pub struct Plan<'a> {
 /// What an answer told, whole or as far as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The tokens used; `None` where the provider has not told (yet). For endpoints that fetch what
+    /// The tokens used; `None` where the provider has not told (yet). Of an answer that was cut it
+    /// may be the input alone (Anthropic tells it first), and `output` says more. For endpoints that fetch what
     /// is stored it is always `None`: those tokens were counted when they were used.
     pub usage: Option<Usage>,
     /// The model that served.
@@ -145,8 +146,16 @@ impl Meter {
         match &mut self.coding {
             Coding::Identity(reader) if strip => return reader.read_stripping(chunk),
             Coding::Identity(reader) => reader.read(&chunk),
-            Coding::Gzip(decoder) => inflate(decoder, &chunk),
-            Coding::Deflate(decoder) => inflate(decoder, &chunk),
+            Coding::Gzip(decoder) => {
+                if inflate(decoder, &chunk).is_err() {
+                    decoder.get_mut().format = Format::Opaque;
+                }
+            }
+            Coding::Deflate(decoder) => {
+                if inflate(decoder, &chunk).is_err() {
+                    decoder.get_mut().format = Format::Opaque;
+                }
+            }
         }
         Pieces::from_iter([chunk])
     }
@@ -324,9 +333,10 @@ impl Write for Reader {
     }
 }
 
-/// Decompresses a piece for the reader behind. What is broken stays so: it is not read on.
-fn inflate(decoder: &mut impl Write, chunk: &[u8]) {
-    drop(decoder.write_all(chunk).and_then(|()| decoder.flush()));
+/// Decompresses a piece for the reader behind, all of it: what has come can be read now.
+fn inflate(decoder: &mut impl Write, chunk: &[u8]) -> io::Result<()> {
+    decoder.write_all(chunk)?;
+    decoder.flush()
 }
 
 fn push(pieces: &mut Pieces, piece: Bytes) {

@@ -65,6 +65,9 @@ pub(super) async fn carry(
     }
 }
 
+/// Connections that may close on a request, one after the other, before that is a failure.
+const UNSENT: u32 = 3;
+
 /// One request's tries.
 pub(super) struct Trial<'a> {
     hall: &'a Hall,
@@ -75,6 +78,8 @@ pub(super) struct Trial<'a> {
     pub(super) legs: SmallVec<[Leg; 2]>,
     place: Option<(usize, Place)>,
     last_provider: Option<usize>,
+    /// Tries of which nothing was sent, because the connection was being closed.
+    unsent: u32,
     /// The last upstream answer, for when nothing better comes.
     pub(super) kept: Option<Carried>,
 }
@@ -123,7 +128,7 @@ impl<'a> Trial<'a> {
             legs.push(Leg { stored_in, ..Leg::default() });
         }
         let (place, last_provider, kept) = (None, None, None);
-        Self { hall, exchange, parts, errand, legs, place, last_provider, kept }
+        Self { hall, exchange, parts, errand, legs, place, last_provider, unsent: 0, kept }
     }
 
     /// Takes capacity for one try, waiting for it if need be; `None` if there is none to be had
@@ -411,6 +416,12 @@ impl<'a> Trial<'a> {
         spending: Spending,
     ) -> Result<Option<Answered>, Refusal> {
         tracing::debug!(%error, "No answer");
+        if error.sent() == Sent::No && error.fault() == Fault::Broken && self.unsent < UNSENT {
+            // A server that closes its connections from time to time: nobody's failure.
+            self.unsent += 1;
+            spending.cancel();
+            return Ok(None);
+        }
         let judgement = Judgement::of(error.verdict());
         self.exchange.judged(&judgement, None);
         if matches!(error.fault(), Fault::RequestBody | Fault::Request) {

@@ -3,6 +3,7 @@
 mod batches;
 pub(super) mod error;
 mod files;
+mod message_request;
 mod messages;
 mod models;
 mod stream;

@@ -32,7 +32,10 @@ pub struct Fault {
     /// For this many of them, then no more.
     #[serde(default)]
     pub times: Option<u32>,
-    /// For this long, in milliseconds from when it was switched on.
+    /// From this many milliseconds after it was switched on.
+    #[serde(default)]
+    pub after_ms: u64,
+    /// For this long, in milliseconds from then on.
     #[serde(default)]
     pub for_ms: Option<u64>,
 }
@@ -194,6 +197,7 @@ impl Fault {
             path: None,
             share: 1.0,
             times: None,
+            after_ms: 0,
             for_ms: None,
         }
     }
@@ -233,7 +237,14 @@ impl Fault {
         self
     }
 
-    /// For this long.
+    /// From this long after it was switched on.
+    #[must_use]
+    pub fn beginning(mut self, delay: Duration) -> Self {
+        self.after_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// For this long from then on.
     #[must_use]
     pub fn lasting(mut self, period: Duration) -> Self {
         self.for_ms = Some(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
@@ -296,7 +307,8 @@ impl Faults {
 
 impl Active {
     fn reaches(&self, whom: Whom<'_>, now: Moment) -> bool {
-        let Fault { account, key, model, path, times, for_ms, .. } = &self.fault;
+        let Fault { account, key, model, path, times, after_ms, for_ms, .. } = &self.fault;
+        let begins = self.since + Duration::from_millis(*after_ms);
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
@@ -305,7 +317,8 @@ impl Active {
             && is(model, whom.model)
             && path.as_deref().is_none_or(|part| whom.path.contains(part))
             && times.is_none_or(|times| self.hits < times)
-            && for_ms.is_none_or(|ms| now.since(self.since) < Duration::from_millis(ms))
+            && now >= begins
+            && for_ms.is_none_or(|ms| now.since(begins) < Duration::from_millis(ms))
     }
 }
 
@@ -347,12 +360,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_ends_with_its_period() {
+    fn a_fault_begins_and_ends_with_its_period() {
         let mut faults = Faults::new(1);
         let second = Duration::from_secs(1);
-        faults.add(Fault::every(FaultKind::Suspended).lasting(second), Moment::ZERO);
-        assert!(!faults.draw(whom("a"), Moment::ZERO).is_empty());
-        assert!(faults.draw(whom("a"), Moment::ZERO + second).is_empty());
+        let fault = Fault::every(FaultKind::Suspended).beginning(second).lasting(second);
+        faults.add(fault, Moment::ZERO);
+        assert!(faults.draw(whom("a"), Moment::ZERO).is_empty());
+        assert!(!faults.draw(whom("a"), Moment::ZERO + second).is_empty());
+        assert!(faults.draw(whom("a"), Moment::ZERO + 2 * second).is_empty());
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub struct Limits {
     /// Output tokens per minute: Anthropic.
     pub output_tokens_per_minute: Option<u64>,
     /// OpenAI: how much of a minute the buckets hold (one second where limits are quantised), a minute
-    /// by default. Azure: the window requests are counted in (1 s or 10 s), 10 s by default.
+    /// by default. Anthropic: the same for requests. Azure: the window requests are counted in (1 s or 10 s), 10 s by default.
     pub quantum: Option<Duration>,
     /// What a refused request costs.
     pub rejections: Rejections,

@@ -5,6 +5,7 @@
 mod audio;
 mod batches;
 mod chat;
+mod chat_request;
 mod chunks;
 mod completions;
 mod embeddings;

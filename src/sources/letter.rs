@@ -66,6 +66,21 @@ pub enum Finding {
     },
 }
 
+impl Letter {
+    /// What somebody holds in memory: one text, and keys as `(secret, entry, value)`.
+    pub fn in_memory(name: &str, text: &str, keys: &[(&str, &str, &str)]) -> Self {
+        let mut letter = Self::default();
+        letter.texts.push(Text { name: name.into(), text: text.into() });
+        for (secret, entry, value) in keys {
+            let value = Some(Arc::new(Secret::new(value)));
+            let entry = Entry { name: (*entry).into(), value, findings: Vec::new() };
+            letter.secrets.add(secret, [entry]);
+        }
+        letter.secrets.note_duplicates();
+        letter
+    }
+}
+
 impl Secrets {
     /// The value of an entry, if it has one.
     pub fn value(&self, secret: &str, entry: &str) -> Option<&Arc<Secret>> {

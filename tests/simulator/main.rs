@@ -9,6 +9,7 @@
 
 mod anthropic;
 mod azure;
+mod demo;
 mod faults;
 mod gemini;
 mod http;

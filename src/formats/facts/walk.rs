@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Reason;
 use super::key::Key;
-use crate::formats::stored::StoredId;
+use crate::formats::stored::{StoredId, StoredIds};
 use crate::formats::text::TextCounts;
 
 /// What is noted on the way.
@@ -21,7 +21,7 @@ pub(super) struct Found<'de> {
     pub(super) images: u32,
     pub(super) documents: u32,
     pub(super) inlined: u64,
-    pub(super) stored: Vec<StoredId>,
+    pub(super) stored: StoredIds,
     pub(super) refused: Option<Reason>,
     /// Whether items refer to stored ones by their own id (OpenAI's Responses).
     items: bool,
@@ -41,7 +41,7 @@ impl Found<'_> {
             images: 0,
             documents: 0,
             inlined: 0,
-            stored: Vec::new(),
+            stored: StoredIds::default(),
             refused: None,
             items,
             seen: 0,
@@ -49,9 +49,7 @@ impl Found<'_> {
     }
 
     fn note(&mut self, id: Option<StoredId>) {
-        if self.stored.len() < crate::formats::stored::MAX_IDS {
-            self.stored.extend(id);
-        }
+        self.stored.extend(id);
     }
 
     fn allow(&mut self, tokens: u64) {

@@ -491,6 +491,7 @@ fn compressed_answers_are_read_and_pass_compressed() {
     assert_eq!(reading.usage, tokens(1, 0, 0, 0, 0));
     let (out, reading) = run(&plan, [b"not deflate".as_slice(), b"at all"]);
     assert_eq!((out.as_slice(), reading.usage), (b"not deflateat all".as_slice(), None));
+    assert_eq!(reading.outcome, Outcome::Complete, "what cannot be read is not called cut");
 }
 
 #[test]

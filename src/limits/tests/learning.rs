@@ -64,6 +64,25 @@ fn an_answer_that_was_overtaken_changes_nothing() {
 }
 
 #[test]
+fn a_request_without_tokens_hears_of_tokens_too() {
+    let mut ledger = Ledger::new(&[per_minute(Dimension::Tokens, 600)], Learning::On);
+    ask(&mut ledger, 600, &[], secs(0));
+    ask(&mut ledger, 0, &[sample(Dimension::Tokens, 600, 600)], secs(1_000));
+    ledger.check(&tokens(600), secs(1_000)).expect("it is full, and was told to be");
+}
+
+#[test]
+fn what_was_cancelled_before_an_answer_is_not_given_back_twice() {
+    let mut ledger = Ledger::new(&[per_minute(Dimension::Tokens, 600)], Learning::On);
+    let cancelled = ledger.reserve(&tokens(500), secs(0)).unwrap();
+    let sent = ledger.reserve(&tokens(100), secs(0)).unwrap();
+    ledger.cancel(cancelled, secs(0));
+    ledger.observe(&sent, &[sample(Dimension::Tokens, 600, 500)], secs(0));
+    ledger.check(&tokens(500), secs(0)).unwrap();
+    assert!(ledger.check(&tokens(501), secs(0)).is_err());
+}
+
+#[test]
 fn a_halved_limit_is_learned_with_the_first_answer_that_tells() {
     let mut ledger = Ledger::new(&[per_minute(Dimension::Requests, 600)], Learning::On);
     ask(&mut ledger, 0, &[sample(Dimension::Requests, 600, 599)], secs(0));

@@ -1,6 +1,6 @@
 //! Anthropic's limits (rate-limits page): buckets of requests, input tokens and output tokens per
 //! minute that refill continuously. Cache reads are free; output counts as it is produced, and
-//! `max_tokens` plays no part.
+//! `max_tokens` plays no part. A limit of 60 requests a minute "may be enforced as 1 request per second".
 
 use super::{Ask, Limits, MINUTE, Reading, Readings, Refusal, longest};
 use crate::clock::Moment;
@@ -15,7 +15,9 @@ pub(super) struct AnthropicMeter {
 impl AnthropicMeter {
     pub(super) fn new(limits: &Limits, now: Moment) -> Self {
         let buckets = limits_of(limits).map(|(dimension, limit)| {
-            (dimension, limit.map(|limit| Bucket::new(limit, MINUTE, MINUTE, now)))
+            let requests = dimension == Dimension::Requests;
+            let depth = limits.quantum.filter(|_| requests).unwrap_or(MINUTE);
+            (dimension, limit.map(|limit| Bucket::new(limit, MINUTE, depth, now)))
         });
         Self { buckets }
     }
@@ -136,6 +138,16 @@ mod tests {
         assert_eq!(refusal.dimension, Dimension::OutputTokens);
         assert_eq!(refusal.retry_after, Duration::from_millis(5_010), "501 tokens at 100 a second");
         meter.admit(Ask { input: 10, ..Ask::default() }, at(5_010)).unwrap();
+    }
+
+    #[test]
+    fn sixty_a_minute_may_be_enforced_as_one_a_second() {
+        let quantum = Some(Duration::from_secs(1));
+        let limits = Limits { requests_per_minute: Some(60), quantum, ..Limits::NONE };
+        let mut meter = AnthropicMeter::new(&limits, at(0));
+        meter.admit(Ask::default(), at(0)).unwrap();
+        let refusal = meter.admit(Ask::default(), at(250)).unwrap_err();
+        assert_eq!(refusal.retry_after, Duration::from_millis(750));
     }
 
     #[test]

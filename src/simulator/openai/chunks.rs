@@ -4,15 +4,16 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::chat::{Chat, call_id, finish_reason, usage};
+use super::chat::{call_id, finish_reason, usage};
+use super::chat_request::{Chat, Streamed};
 use super::error;
 use crate::simulator::call::Call;
 use crate::simulator::reply::{Event, Reply};
 use crate::simulator::turn::{Turn, pieces, tokens_of};
 use crate::simulator::world::Pass;
 
-pub(super) fn stream(call: &Call, chat: &Chat, turn: &Turn, pass: Pass) -> Reply {
-    let head = Head { call, chat };
+pub(super) fn stream(call: &Call, chat: &Chat, how: Streamed, turn: &Turn, pass: Pass) -> Reply {
+    let head = Head { call, chat, how };
     let mut events = Vec::new();
     for choice in 0..chat.choices {
         let delta = json!({"role": "assistant", "content": "", "refusal": null});
@@ -30,7 +31,7 @@ pub(super) fn stream(call: &Call, chat: &Chat, turn: &Turn, pass: Pass) -> Reply
     for choice in 0..chat.choices {
         events.push(head.finish(choice, turn));
     }
-    if chat.include_usage {
+    if how.include_usage {
         events.push(Event::data(&head.chunk(&json!([]), &usage(chat, turn)), thought));
     }
     events.push(Event { bytes: Bytes::from_static(b"data: [DONE]\n\n"), output: 0 });
@@ -47,6 +48,7 @@ pub(super) fn failure() -> Bytes {
 struct Head<'a> {
     call: &'a Call,
     chat: &'a Chat,
+    how: Streamed,
 }
 
 impl Head<'_> {
@@ -61,10 +63,10 @@ impl Head<'_> {
             "choices": choices,
         });
         if let Some(fields) = chunk.as_object_mut() {
-            if self.chat.include_usage {
+            if self.how.include_usage {
                 fields.insert("usage".to_owned(), usage.clone());
             }
-            if self.chat.obfuscate {
+            if self.how.obfuscate {
                 fields.insert("obfuscation".to_owned(), padding(choices));
             }
         }

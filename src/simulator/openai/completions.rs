@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::chat::{finish_reason, stops, within_context};
+use super::chat::finish_reason;
+use super::chat_request::{stops, within_context};
 use super::chunks::failure;
 use super::error::mistake;
 use super::fields::{Fields, wrong_type};

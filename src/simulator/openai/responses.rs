@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::chat::{named_tool, within_context};
+use super::chat_request::{named_tool, within_context};
 use super::error::{missing, mistake};
 use super::fields::{Checked, Fields, wrong_type, wrong_value};
 use super::response_events;
