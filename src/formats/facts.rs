@@ -103,11 +103,11 @@ fn read_object(path: &PathFacts, body: &[u8]) -> Result<Facts, Unreadable> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Top(&mut found).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     read.map_err(|error| Unreadable::of(text, &error, found.refused))?;
-    gather(path, text, found)
+    gather(path, text, &found)
 }
 
 /// Turns what was found in the body into facts, which depend on the endpoint.
-fn gather(path: &PathFacts, text: &str, found: Found<'_>) -> Result<Facts, Unreadable> {
+fn gather(path: &PathFacts, text: &str, found: &Found<'_>) -> Result<Facts, Unreadable> {
     let mut facts = Facts::of_path(path);
     if facts.model.is_none()
         && let Some(raw) = found.model

@@ -28,7 +28,7 @@ pub struct KeyStatus {
     pub name: Box<str>,
     /// The quota group it draws on, by name.
     pub group: Box<str>,
-    /// Its share of the traffic, relative to the others.
+    /// Its share of the traffic relative to others.
     pub weight: u32,
     /// How it is.
     pub state: KeyState,

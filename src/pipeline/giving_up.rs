@@ -66,14 +66,15 @@ fn reason(plights: &[Plight], kept: Option<&Carried>) -> Reason {
 }
 
 const fn is_capacity(obstacle: Obstacle) -> bool {
-    matches!(
-        obstacle,
-        Obstacle::Closed(Cause::Rate | Cause::Quota | Cause::Billing | Cause::Suspended)
-    )
+    matches!(obstacle, Obstacle::Closed(Cause::Rate | Cause::Quota | Cause::Billing))
 }
 
+/// A key whose account is on hold is no valid key: no waiting mends that.
 const fn is_invalid(obstacle: Obstacle) -> bool {
-    matches!(obstacle, Obstacle::Invalid | Obstacle::Closed(Cause::Resting | Cause::Trial))
+    matches!(
+        obstacle,
+        Obstacle::Invalid | Obstacle::Closed(Cause::Resting | Cause::Trial | Cause::Suspended)
+    )
 }
 
 /// A single target without an alias speaks for itself: its own failure, its own "forbidden", its own

@@ -43,18 +43,14 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(CONTENT_LENGTH);
-    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
-        let ours: Vec<_> =
-            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
-        for name in ours {
-            headers.remove(name);
-        }
-    }
+    strip_ours(headers);
 }
 
 /// Leaves of a provider's headers what the client may see.
 pub(super) fn strip_answer(headers: &mut HeaderMap) {
     strip_hops(headers);
+    // Nobody but Keyweir speaks in its name.
+    strip_ours(headers);
 }
 
 /// Leaves `gzip` of the encodings that a client takes, for that is what the meter can read along;
@@ -68,11 +64,30 @@ pub(super) fn narrow_encodings(headers: &mut HeaderMap, changed: bool) {
 
 /// The query without the `key` that Gemini's clients may put there.
 pub(super) fn strip_query(query: &str) -> Option<String> {
-    let is_key = |pair: &&str| *pair == "key" || pair.starts_with("key=");
-    if !query.split('&').any(|pair| is_key(&pair)) {
+    if !query.split('&').any(is_key) {
         return None;
     }
     Some(query.split('&').filter(|pair| !is_key(pair)).collect::<Vec<_>>().join("&"))
+}
+
+/// Whether a pair of a query is named `key`, in whichever way that is spelt.
+fn is_key(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    if !name.contains('%') {
+        return name == "key";
+    }
+    let spelt = [("%6b", "k"), ("%6B", "k"), ("%65", "e"), ("%79", "y")];
+    spelt.iter().fold(name.to_owned(), |name, (code, letter)| name.replace(code, letter)) == "key"
+}
+
+fn strip_ours(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+        let ours: Vec<_> =
+            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
 }
 
 fn strip_hops(headers: &mut HeaderMap) {
@@ -125,7 +140,8 @@ mod tests {
         assert_eq!(names(&map), ["anthropic-beta", "content-type"]);
         assert_eq!(strip_query("alt=sse&key=AIza&x=1").as_deref(), Some("alt=sse&x=1"));
         assert_eq!(strip_query("key=AIza").as_deref(), Some(""));
-        assert_eq!(strip_query("alt=sse&monkey=1"), None);
+        assert_eq!(strip_query("%6Be%79=AIza&a=%20").as_deref(), Some("a=%20"));
+        assert_eq!(strip_query("alt=sse&monkey=1&%6bey2=x"), None);
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
                 .until(Some(NOW.at + Duration::from_secs(secs)))
         };
         assert_eq!(refusal(12).retry_after(NOW), Some(Duration::from_secs(12)));
-        assert_eq!(refusal(60).retry_after(NOW), Some(Duration::from_secs(60)));
+        assert_eq!(refusal(60).retry_after(NOW), Some(Duration::from_mins(1)));
         assert_eq!(refusal(61).retry_after(NOW), None);
     }
 

@@ -51,6 +51,9 @@ enum Source {
 enum Tail {
     None,
     Trailers(http::HeaderMap),
+    /// Before it breaks, what has been handed over must have left: a connection that is told of a
+    /// break drops what it has not written yet.
+    Breaking,
     Broken,
 }
 
@@ -159,7 +162,7 @@ impl Relay {
         self.source = Source::Ended;
         tracing::debug!(%error, "An answer broke off");
         self.ready.extend(self.meter.cut("the provider's answer broke off"));
-        self.tail = Tail::Broken;
+        self.tail = Tail::Breaking;
         self.close(Outcome::UpstreamError, Some("cut"));
     }
 
@@ -213,6 +216,12 @@ impl Body for Relay {
         Poll::Ready(match mem::replace(&mut self.tail, Tail::None) {
             Tail::None => None,
             Tail::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            Tail::Breaking => {
+                // Hyper writes out when a body has nothing more for now, and polls it again.
+                self.tail = Tail::Broken;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Tail::Broken => Some(Err(Broken)),
         })
     }

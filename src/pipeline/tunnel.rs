@@ -15,9 +15,18 @@ use crate::upstream::Tunnel;
 /// What a message of a tunnel is copied through, in bytes each way.
 const COPY_BUFFER: usize = 8 * 1024;
 
-/// Whether the client asks for another protocol.
+/// Whether the client asks for a websocket. Other protocols are none of a provider's: asked for, they
+/// are passed over, as RFC 9110 lets a server do.
 pub(super) fn is_asked(parts: &Parts) -> bool {
-    parts.headers.contains_key(header::UPGRADE) && parts.extensions.get::<OnUpgrade>().is_some()
+    names(parts, header::UPGRADE, "websocket")
+        && names(parts, header::CONNECTION, "upgrade")
+        && parts.extensions.get::<OnUpgrade>().is_some()
+}
+
+/// Whether a header's list names that.
+fn names(parts: &Parts, header: header::HeaderName, word: &str) -> bool {
+    let values = parts.headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
 }
 
 /// Agrees to the upgrade as the provider did, and copies until either side ends.

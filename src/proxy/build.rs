@@ -33,6 +33,9 @@ pub(super) struct Builder {
     configured: bool,
 }
 
+/// `tls.caBundle: system` means the system's authorities.
+const SYSTEM: &str = "system";
+
 /// What the process itself is told by the configuration in force.
 #[derive(Debug, Default)]
 struct Settled {
@@ -204,6 +207,7 @@ impl Builder {
     fn destination(&self, provider: &used::Provider) -> Result<Arc<Destination>, String> {
         let roots = match &provider.ca_bundle {
             None => Roots::BuiltIn,
+            Some(path) if path.as_os_str() == SYSTEM => Roots::System,
             Some(path) => {
                 let pem = files::read_text(path).map_err(|problem| problem.to_string())?;
                 Roots::Bundle(Arc::from(pem.as_bytes()))

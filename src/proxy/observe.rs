@@ -167,8 +167,7 @@ impl Observer {
             keys::KeyState::Disabled => "disabled",
             keys::KeyState::Forbidden => "forbidden",
         };
-        let labels = [&*provider.name, &*key.name];
-        one_of(&self.metrics.key_state, labels, &KEY_STATES, word);
+        self.metrics.key_is(&provider.name, &key.name, word);
         KeyStatus {
             name: key.name.to_string(),
             quota_group: key.group.to_string(),
@@ -197,8 +196,7 @@ impl Observer {
             QuotaGroupState::Benched => "benched",
             QuotaGroupState::Off => "off",
         };
-        let labels = [&*provider.name, &*group.name];
-        one_of(&self.metrics.quota_group_state, labels, &GROUP_STATES, word);
+        self.metrics.quota_group_is(&provider.name, &group.name, word);
         let mut limits: Vec<_> =
             group.common.iter().map(|level| self.limit(provider, group, "", level)).collect();
         let mut breakers = Vec::new();
@@ -254,25 +252,12 @@ impl Observer {
             keys::BreakerState::HalfOpen => (BreakerState::HalfOpen, "halfOpen"),
         };
         let label = self.snapshots.load().models.label(&model.model);
-        one_of(&self.metrics.breaker_state, [&*provider.name, &*label], &BREAKER_STATES, word);
+        self.metrics.breaker_is(&provider.name, &label, word);
         BreakerStatus { model: model.model.to_string(), state, until: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-const KEY_STATES: [&str; 4] = ["healthy", "resting", "disabled", "forbidden"];
-const GROUP_STATES: [&str; 4] = ["available", "held", "benched", "off"];
-const BREAKER_STATES: [&str; 3] = ["closed", "open", "halfOpen"];
-
-/// Each state a series: 1 for the present one. A breaker of several groups is told at its worst.
-fn one_of(family: &prometheus::IntGaugeVec, labels: [&str; 2], states: &[&str], present: &str) {
-    let [first, second] = labels;
-    for state in states {
-        let gauge = family.with_label_values(&[first, second, state]);
-        gauge.set(gauge.get().max(i64::from(*state == present)));
     }
 }
 

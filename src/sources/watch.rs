@@ -101,7 +101,7 @@ impl Watch {
         }
     }
 
-    /// Waits until the bell has rung and fallen silent, or a poll is due.
+    /// Waits until the bell has rung and fallen silent, or somebody asks, or a poll is due.
     async fn stir(&mut self) {
         if self.stirred.is_none() {
             tokio::select! {
@@ -112,7 +112,8 @@ impl Watch {
         }
         let Some(since) = self.stirred else { return };
         let at_last = since + self.pace.patience;
-        loop {
+        // Who asks for a reading knows that the change is whole.
+        while !self.bell.prompted.load(Ordering::Acquire) {
             let silence = at_last.min(Instant::now() + self.pace.quiet);
             if timeout_at(silence, self.bell.rung.notified()).await.is_err() {
                 return;

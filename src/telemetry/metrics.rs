@@ -172,7 +172,19 @@ impl Metrics {
             registry: book.registry,
         };
         metrics.build_info()?;
+        metrics.begin();
         Ok(metrics)
+    }
+
+    /// Series that alerts are written on are there from the start, or they would be silent until the
+    /// first time and miss it.
+    fn begin(&self) {
+        for priority in ["high", "normal", "batch"] {
+            self.queue_depth.with_label_values(&[priority]).set(0);
+        }
+        for result in ["success", "refused"] {
+            self.config_reloads.with_label_values(&[result]).inc_by(0);
+        }
     }
 
     /// Everything, in Prometheus' text format.
@@ -187,6 +199,25 @@ impl Metrics {
         let gauge = self.queue_depth.with_label_values(&[priority]);
         gauge.inc();
         Waiting(gauge)
+    }
+
+    /// Tells a key's state: `healthy`, `resting`, `disabled` or `forbidden`.
+    pub fn key_is(&self, provider: &str, key: &str, state: &str) {
+        const STATES: [&str; 4] = ["healthy", "resting", "disabled", "forbidden"];
+        one_of(&self.key_state, [provider, key], &STATES, state);
+    }
+
+    /// Tells a quota group's state: `available`, `held`, `benched` or `off`.
+    pub fn quota_group_is(&self, provider: &str, quota_group: &str, state: &str) {
+        const STATES: [&str; 4] = ["available", "held", "benched", "off"];
+        one_of(&self.quota_group_state, [provider, quota_group], &STATES, state);
+    }
+
+    /// Tells the state of a model's breaker: `closed`, `open` or `halfOpen`. Where groups differ,
+    /// each state that any of them is in is told.
+    pub fn breaker_is(&self, provider: &str, model: &str, state: &str) {
+        const STATES: [&str; 3] = ["closed", "open", "halfOpen"];
+        one_of(&self.breaker_state, [provider, model], &STATES, state);
     }
 
     fn build_info(&self) -> Result<(), prometheus::Error> {
@@ -273,6 +304,15 @@ impl Book {
     {
         self.registry.register(Box::new(metric.clone()))?;
         Ok(metric)
+    }
+}
+
+/// Each state a series: 1 for the present one.
+fn one_of(family: &IntGaugeVec, labels: [&str; 2], states: &[&str], present: &str) {
+    let [first, second] = labels;
+    for state in states {
+        let gauge = family.with_label_values(&[first, second, state]);
+        gauge.set(gauge.get().max(i64::from(*state == present)));
     }
 }
 

@@ -118,9 +118,14 @@ pub(crate) const IMPURE: &[&str] = &[
 /// What only some rooms may name.
 pub(crate) const WALLS: &[Wall] = &[
     // The doors to the outside have timers of their own.
-    wall("Instant::now", &["lifecycle", "upstream", "sources"], "the time is handed in"),
+    // The simulated world has a clock of its own; what it models is handed the time.
+    wall(
+        "Instant::now",
+        &["lifecycle", "upstream", "sources", "simulator"],
+        "the time is handed in",
+    ),
     wall("SystemTime::now", &["lifecycle"], "the time is handed in"),
-    wall("Timestamp::now", &["lifecycle"], "the time is handed in"),
+    wall("Timestamp::now", &["lifecycle", "simulator"], "the time is handed in"),
     wall("Zoned::now", &["lifecycle"], "the time is handed in"),
     wall("serde_yaml::", &["config"], "YAML is read in one place"),
     wall("saphyr_parser::", &["config"], "YAML is read in one place"),

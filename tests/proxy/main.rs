@@ -1,4 +1,20 @@
 //! The real binary over loopback: one test program, so that the tests link once.
 
+#![cfg(test)]
+
 #[path = "../support/mod.rs"]
 pub mod support;
+
+mod kit;
+
+mod admin;
+mod bad_input;
+mod drain;
+mod headers;
+mod http2;
+mod leak;
+mod reload;
+mod stored;
+mod streams;
+mod verdicts;
+mod websocket;

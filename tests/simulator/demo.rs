@@ -37,22 +37,6 @@ fn an_application_behind_a_proxy_that_tries_once_sees_the_storm() {
     assert!(seen.contains("the application saw"), "{seen}");
 }
 
-#[test]
-fn the_configuration_is_laid_out_as_a_cluster_would_mount_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut out = Vec::new();
-    demo::run(Options { seconds: 0, ..Options::default() }, &mut out, |config| {
-        config.write_to(folder.path())?;
-        Ok(nowhere())
-    })
-    .unwrap();
-    assert!(out.is_empty(), "no storm, nothing to show");
-    let yaml = std::fs::read_to_string(folder.path().join("config/keyweir.yaml")).unwrap();
-    assert!(yaml.contains("baseUrl: http://127.0.0.1:"), "{yaml}");
-    let key = std::fs::read_to_string(folder.path().join("secrets/demo-openai/main-3")).unwrap();
-    assert!(key.contains("main-3"));
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum Patience {
     None,

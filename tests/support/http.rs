@@ -74,6 +74,20 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).expect("send");
     }
 
+    /// Sends bytes and says whether the peer still took them: for peers that may have left.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Sends a request without a body.
+    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) {
+        let mut head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        self.send(head + "\r\n");
+    }
+
     /// Sends a request with a JSON body.
     pub fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &str) {
         let mut head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n");
@@ -146,6 +160,16 @@ impl Raw {
         }
         self.line()?; // what ends a chunk; trailers are not used here
         Some(chunk)
+    }
+
+    /// Reads `length` bytes, or fewer where the peer closes: for what is no HTTP.
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let Some(more) = self.some(length - bytes.len()) else { break };
+            bytes.extend(more);
+        }
+        bytes
     }
 
     /// Whether the peer has closed: waits for that, or for any byte.

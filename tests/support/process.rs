@@ -108,7 +108,13 @@ impl Setup {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyweir"));
         command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.args(["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.arg("proxy");
+        for port in ["--listen", "--admin"] {
+            let chosen = |arg: &OsString| arg.to_string_lossy().starts_with(port);
+            if !self.args.iter().any(chosen) {
+                command.args([port, "127.0.0.1:0"]);
+            }
+        }
         if let Some(config) = &self.config {
             command.arg("--config").arg(config.path());
         }
@@ -182,6 +188,11 @@ impl Proxy {
     /// All it has written so far, both streams.
     pub fn log(&self) -> String {
         [self.process.stdout.text(), self.process.stderr.text()].concat()
+    }
+
+    /// Sends SIGHUP: what changed is read at once.
+    pub fn prompt(&self) {
+        self.process.signal("HUP");
     }
 
     /// Sends SIGTERM and returns at once.

@@ -1,8 +1,5 @@
 //! Who plays: accounts with tight limits, and the proxy's configuration for them.
 
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::simulator::fault::{Fault, FaultKind};
@@ -43,26 +40,6 @@ pub struct DemoSecret {
     pub name: &'static str,
     /// Entries and their values. The simulated providers take them; nobody else does.
     pub entries: Vec<(String, String)>,
-}
-
-impl DemoConfig {
-    /// Writes it as a cluster would mount it: `config/keyweir.yaml` and `secrets/{name}/{entry}` below
-    /// `folder`.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write_to(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder.join("config"))?;
-        fs::write(folder.join("config/keyweir.yaml"), &self.yaml)?;
-        for secret in &self.secrets {
-            let mounted = folder.join("secrets").join(secret.name);
-            fs::create_dir_all(&mounted)?;
-            for (entry, value) in &secret.entries {
-                fs::write(mounted.join(entry), value)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Two OpenAI accounts, one of Anthropic and one of Gemini. Requests per minute are enforced by the
