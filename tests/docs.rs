@@ -335,7 +335,7 @@ fn every_link_leads_somewhere() {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+            let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
             let path = if file.is_empty() { PathBuf::from(name) } else { folder.join(file) };
             let shown = path.display().to_string();
             let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
