@@ -134,7 +134,8 @@ mod tests {
     fn row(pending: &Pending) -> String {
         let path = pending.path.join(".");
         let words: Vec<_> = pending.words.iter().map(|word| format!("`{word}`")).collect();
-        let words = if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) };
+        let words =
+            if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) };
         format!("| `{path}`{words} | {} |", pending.instead)
     }
 
