@@ -7,8 +7,9 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
-use super::desk::{Card, Found, Spending, Verdicted};
+use super::desk::{Card, Spending, Verdicted};
 use super::entry::{Errand, InBody};
 use super::exchange::Exchange;
 use super::giving_up;
@@ -16,13 +17,13 @@ use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use super::verdicts::{self, Heard};
 use super::wait::Place;
-use super::{Hall, charge, outbound};
-use crate::clock::{Moment, Now};
+use super::{Hall, outbound};
+use crate::clock::Moment;
 use crate::formats::{Judgement, Samples, Verdict};
-use crate::keys::{self, Ask, Backoff, Body, GroupId, Nothing, Tried};
+use crate::keys::{GroupId, Tried};
 use crate::telemetry::LaneId;
 use crate::upstream::{
-    Destination, Fault, Outbound, ResponseBody, SendError, Sent, Tunnel, Tunnelled, Upstream,
+    Destination, Fault, Outbound, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled, Upstream,
 };
 
 /// An answer on its way to the client.
@@ -76,7 +77,8 @@ pub(super) struct Trial<'a> {
     pub(super) errand: &'a Errand,
     /// What was tried of each target.
     pub(super) legs: SmallVec<[Leg; 2]>,
-    place: Option<(usize, Place)>,
+    /// Through which it is called while it stands in a line.
+    pub(super) called: Option<Arc<Notify>>,
     last_provider: Option<usize>,
     /// Tries of which nothing was sent, because the connection was being closed.
     unsent: u32,
@@ -89,27 +91,21 @@ pub(super) struct Trial<'a> {
 pub(super) struct Leg {
     pub(super) tried: Tried,
     /// The group that made what the request names.
-    stored_in: Option<GroupId>,
+    pub(super) stored_in: Option<GroupId>,
     /// When what was tried may be tried again.
-    again_at: Option<Moment>,
+    pub(super) again_at: Option<Moment>,
     /// Trying again cannot help: what the request names is not known there, or it is too large.
-    in_vain: bool,
-    backoff: Duration,
+    pub(super) in_vain: bool,
+    pub(super) backoff: Duration,
+    /// Its place in the target's line, while it waits there.
+    pub(super) place: Option<Place>,
 }
 
 /// Capacity taken for one try.
-struct Admitted {
-    target: usize,
-    card: Arc<Card>,
-    spending: Spending,
-}
-
-/// What can be done now.
-enum View {
-    Go(Admitted),
-    /// Nothing before that moment: in the line of a target, or in none.
-    Wait(Moment, Option<usize>),
-    Stuck,
+pub(super) struct Admitted {
+    pub(super) target: usize,
+    pub(super) card: Arc<Card>,
+    pub(super) spending: Spending,
 }
 
 impl<'a> Trial<'a> {
@@ -127,170 +123,8 @@ impl<'a> Trial<'a> {
             let stored_in = maker.and_then(|provider| provider.desk.maker(stored));
             legs.push(Leg { stored_in, ..Leg::default() });
         }
-        let (place, last_provider, kept) = (None, None, None);
-        Self { hall, exchange, parts, errand, legs, place, last_provider, unsent: 0, kept }
-    }
-
-    /// Takes capacity for one try, waiting for it if need be; `None` if there is none to be had
-    /// before the deadline.
-    async fn admit(&mut self) -> Option<Admitted> {
-        loop {
-            let now = self.exchange.clock.now();
-            match self.look(now) {
-                View::Go(admitted) => {
-                    self.place = None;
-                    return Some(admitted);
-                }
-                View::Wait(until, line) if until <= self.exchange.deadline => {
-                    if now.at >= self.exchange.deadline || !self.wait(until, line).await {
-                        return None;
-                    }
-                }
-                View::Wait(..) | View::Stuck => return None,
-            }
-        }
-    }
-
-    /// Asks the desk of every target, in order.
-    fn look(&mut self, now: Now) -> View {
-        let mut soonest: Option<(Moment, Option<usize>)> = None;
-        for target in 0..self.legs.len() {
-            let view = if self.must_stand_behind(target, now.at) {
-                // Called when the line moves; whoever stands before has the earlier deadline.
-                View::Wait(self.exchange.deadline, Some(target))
-            } else {
-                self.look_at(target, now.at)
-            };
-            match view {
-                View::Go(admitted) => return View::Go(admitted),
-                View::Wait(until, line) if soonest.is_none_or(|(at, _)| until < at) => {
-                    soonest = Some((until, line));
-                }
-                View::Wait(..) | View::Stuck => {}
-            }
-        }
-        soonest.map_or(View::Stuck, |(until, line)| View::Wait(until, line))
-    }
-
-    /// Whether others wait for that target who came first. At its deadline a request tries its luck
-    /// once more wherever it stands.
-    fn must_stand_behind(&self, target: usize, now: Moment) -> bool {
-        match &self.place {
-            Some((line, place)) if *line == target => {
-                !place.is_first() && now < self.exchange.deadline
-            }
-            _ => self.provider(target).is_some_and(|provider| {
-                provider.desk.lines.has_line(self.model(target).unwrap_or_default())
-            }),
-        }
-    }
-
-    fn look_at(&mut self, target: usize, now: Moment) -> View {
-        let Some(provider) = self.provider(target) else { return View::Stuck };
-        let desk = Arc::clone(&provider.desk);
-        let mut ask = self.ask(target);
-        // What was tried is tried again once its moment has come and the budget pays for it.
-        if let Some(again_at) = self.legs.get(target).and_then(|leg| leg.again_at)
-            && again_at <= now
-        {
-            match desk.retry(now) {
-                Ok(()) => self.try_again(target),
-                Err(next) => self.postpone(target, next),
-            }
-            ask = self.ask(target);
-        }
-        let found = desk.choose(&ask, now);
-        match found {
-            Found::Send(card, spending) => View::Go(Admitted { target, card, spending }),
-            Found::Wait(keys::Wait { until, again: None, .. }) => View::Wait(until, Some(target)),
-            Found::Wait(keys::Wait { until, again: Some(again), .. }) => {
-                let again = self.again_at(target, again, now);
-                if again < until {
-                    View::Wait(again, None)
-                } else {
-                    View::Wait(until, Some(target))
-                }
-            }
-            Found::Nothing(Nothing::AllTried(again)) if !self.is_in_vain(target) => {
-                View::Wait(self.again_at(target, again, now), None)
-            }
-            Found::Nothing(_) => View::Stuck,
-        }
-    }
-
-    pub(super) fn ask(&self, target: usize) -> Ask<'_> {
-        let (dialect, leg) = (self.provider(target).map(|p| p.dialect), self.legs.get(target));
-        let dialect = dialect.unwrap_or(crate::formats::Dialect::Generic);
-        let caller = self.exchange.snapshot.callers.all().nth(self.exchange.caller);
-        Ask {
-            model: self.model(target).unwrap_or_default(),
-            caller: caller.map_or("", |rule| &*rule.name),
-            cost: charge::estimate(dialect, &self.errand.facts),
-            tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
-            preferred: None,
-            stored_in: leg.and_then(|leg| leg.stored_in),
-            body: match &self.errand.body {
-                InBody::Streams(replay) if replay.may_spill() => Body::Once,
-                InBody::Empty | InBody::Whole(_) | InBody::Streams(_) => Body::Replayable,
-            },
-            random: fastrand::u64(..),
-        }
-    }
-
-    /// When that target may be tried again: never sooner than the provider said, and after a wait
-    /// that grows.
-    fn again_at(&mut self, target: usize, told: Moment, now: Moment) -> Moment {
-        let provider = self.provider(target);
-        let backoff = provider.map_or_else(Backoff::default, |provider| provider.backoff);
-        let Some(leg) = self.legs.get_mut(target) else { return Moment::NEVER };
-        *leg.again_at.get_or_insert_with(|| {
-            leg.backoff = backoff.next(leg.backoff, fastrand::u64(..));
-            told.max(now + leg.backoff)
-        })
-    }
-
-    fn is_in_vain(&self, target: usize) -> bool {
-        self.legs.get(target).is_none_or(|leg| leg.in_vain)
-    }
-
-    fn try_again(&mut self, target: usize) {
-        if let Some(leg) = self.legs.get_mut(target) {
-            leg.again_at = None;
-            leg.tried.again();
-            self.exchange.snapshot.sheet.metrics().retries.inc();
-        }
-    }
-
-    fn postpone(&mut self, target: usize, until: Moment) {
-        if let Some(leg) = self.legs.get_mut(target) {
-            leg.again_at = Some(until);
-        }
-    }
-
-    /// Waits until that moment, or until something changes that may help. False if the line is as
-    /// long as it may be.
-    async fn wait(&mut self, until: Moment, line: Option<usize>) -> bool {
-        if let Some(target) = line
-            && self.place.as_ref().is_none_or(|(at, _)| *at != target)
-        {
-            self.place = None;
-            let lines = self.provider(target).map(|provider| Arc::clone(&provider.desk.lines));
-            let model = self.model(target).unwrap_or_default();
-            let place = lines.and_then(|lines| lines.join(model, self.exchange.deadline));
-            let Some(place) = place else { return false };
-            self.place = Some((target, place));
-        }
-        let clock = self.exchange.clock;
-        let since = clock.moment();
-        let waiting = self.exchange.waiting();
-        let time = tokio::time::sleep_until(clock.instant(until));
-        match self.place.as_ref().filter(|_| line.is_some()) {
-            Some((_, place)) => tokio::select! { () = time => {} () = place.called() => {} },
-            None => time.await,
-        }
-        drop(waiting);
-        self.exchange.has_waited(since);
-        true
+        let (called, last_provider, kept) = (None, None, None);
+        Self { hall, exchange, parts, errand, legs, called, last_provider, unsent: 0, kept }
     }
 
     /// One try. An answer for the client, or nothing yet.
@@ -360,7 +194,7 @@ impl<'a> Trial<'a> {
         let final_word = heard.judgement.verdict == Verdict::RequestInvalid && !elsewhere;
         self.note(carried.target, &spending, &carried.heard.judgement, status, elsewhere);
         spending.refused();
-        if final_word || !self.can_be_sent_again() {
+        if final_word {
             return Some(carried);
         }
         // The first 404 of a thing that nobody knows is the one to return.
@@ -398,12 +232,19 @@ impl<'a> Trial<'a> {
     ) {
         let Some(leg) = self.legs.get_mut(target) else { return };
         let Some(attempt) = spending.attempt() else { return };
-        leg.in_vain = elsewhere || judgement.oversized;
-        if elsewhere {
-            leg.tried.note_unknown(attempt);
-        } else if judgement.verdict != Verdict::RateLimited || judgement.oversized {
+        if judgement.verdict == Verdict::RateLimited && !judgement.oversized {
             // After a plain rate limit the scales say when to come back, and coming back then is
             // no retry: the group was never at fault.
+            return;
+        }
+        let no_such_model =
+            judgement.verdict == Verdict::KeyForbidden && status == StatusCode::NOT_FOUND;
+        leg.in_vain = elsewhere || judgement.oversized || no_such_model;
+        // After another failure, another wait.
+        leg.again_at = None;
+        if elsewhere {
+            leg.tried.note_unknown(attempt);
+        } else {
             leg.tried.note(attempt, judgement.verdict, status.as_u16());
         }
     }
@@ -422,30 +263,44 @@ impl<'a> Trial<'a> {
             spending.cancel();
             return Ok(None);
         }
+        if error.fault() == Fault::Timeout(Phase::Place) {
+            // Our own bound on connections, for which no group is to be blamed. Other targets have
+            // other connections.
+            if self.legs.len() > 1 {
+                self.note_unanswered(target, &spending, Verdict::ConnectFailed);
+            }
+            spending.cancel();
+            return Ok(None);
+        }
         let judgement = Judgement::of(error.verdict());
         self.exchange.judged(&judgement, None);
         if matches!(error.fault(), Fault::RequestBody | Fault::Request) {
             spending.cancel();
-            let message = "the request's body ended before it was complete";
+            let message = if error.fault() == Fault::Request {
+                "the request cannot be forwarded"
+            } else {
+                "the request's body ended, or stopped arriving, before it was complete"
+            };
             return Err(Refusal::new(Reason::InvalidRequest, message));
         }
         spending.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
-        if let (Some(leg), Some(attempt)) = (self.legs.get_mut(target), spending.attempt()) {
-            leg.tried.note(attempt, judgement.verdict, 0);
-        }
+        self.note_unanswered(target, &spending, judgement.verdict);
         match error.sent() {
             Sent::No => spending.cancel(),
             // It was, or may have been, sent whole: charged as spent.
             Sent::Maybe | Sent::Yes => drop(spending),
         }
-        if self.can_be_sent_again() {
-            return Ok(None);
-        }
-        let message = format!("{error}, and the body was too large to be kept for another try");
-        Err(Refusal::new(Reason::ProvidersUnavailable, message))
+        Ok(None)
     }
 
-    fn can_be_sent_again(&self) -> bool {
+    fn note_unanswered(&mut self, target: usize, spending: &Spending, verdict: Verdict) {
+        if let (Some(leg), Some(attempt)) = (self.legs.get_mut(target), spending.attempt()) {
+            leg.tried.note(attempt, verdict, 0);
+            (leg.again_at, leg.in_vain) = (None, false);
+        }
+    }
+
+    pub(super) fn can_be_sent_again(&self) -> bool {
         match &self.errand.body {
             InBody::Streams(replay) => replay.whole(),
             InBody::Empty | InBody::Whole(_) => true,
