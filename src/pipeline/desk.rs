@@ -246,7 +246,8 @@ impl Spending {
         let dialect = self.desk.dialect;
         if let Outcome::Error { code } = &reading.outcome {
             let judgement = formats::judge_event(dialect, code.as_deref());
-            exchange.judged(&Judgement { verdict: Verdict::MidStream, ..judgement.clone() }, None);
+            let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
+            exchange.judged(&met, None, &[]);
             self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
         }
         self.remember(&reading.stored);

@@ -117,6 +117,9 @@ fn direct<'s>(snapshot: &'s Snapshot, path: &str) -> Option<(&'s Provider, usize
 
 fn nowhere(snapshot: &Snapshot, parts: &Parts) -> Refusal {
     let path = parts.uri.path();
+    if snapshot.providers.is_empty() && known_beginning(path) {
+        return keyless();
+    }
     let first = path.split('/').nth(1).unwrap_or_default();
     if matches!(first, "v1" | "v1beta" | "") {
         let other = [Method::POST, Method::GET].into_iter().find(|method| {
@@ -132,6 +135,18 @@ fn nowhere(snapshot: &Snapshot, parts: &Parts) -> Refusal {
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let message = format!("there is no provider {first:?}; configured are: {known}");
     Refusal::new(Reason::UnknownProvider, message)
+}
+
+/// Whether the path begins with the name of a provider that a key alone would make one here.
+fn known_beginning(path: &str) -> bool {
+    path.split('/').nth(1).is_some_and(|name| formats::known::named(name).is_some())
+}
+
+/// Nothing is configured, and there is no key either.
+fn keyless() -> Refusal {
+    let message = "there is no key: put one into OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or \
+                   the like, in the environment or in the Secret keyweir-keys";
+    Refusal::new(Reason::KeysInvalid, message)
 }
 
 async fn take_body(
@@ -203,6 +218,9 @@ fn resolve(
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
         let target = Target { provider, model: model.map(Into::into) };
         return Ok(Resolved { targets: vec![target], alias: false });
+    }
+    if snapshot.providers.is_empty() {
+        return Err(keyless());
     }
     snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
         Astray::NoProvider(wire) => Refusal::new(
