@@ -55,17 +55,20 @@ impl Hall {
     ) -> Response<AnswerBody> {
         let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange::begin(snapshot, self.clock, &parts);
-        let wire = entry::caller_wire(&exchange.snapshot, &parts);
         let errand = match entry::read(&mut exchange, &parts, body).await {
             Ok(errand) => errand,
-            Err(refusal) => return answer::refuse(&mut exchange, &refusal, wire),
+            Err(refusal) => {
+                let wire = entry::caller_wire(&exchange.snapshot, &parts);
+                return answer::refuse(&mut exchange, &refusal, wire);
+            }
         };
+        headers::strip_request(&mut parts.headers);
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
             Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand),
             Ok(Answered::Upgraded(agreed, tunnel)) => {
                 tunnel::open(&self.tasks, exchange, &mut parts, agreed, tunnel)
             }
-            Err(refusal) => answer::refuse(&mut exchange, &refusal, wire),
+            Err(refusal) => answer::refuse(&mut exchange, &refusal, errand.path.wire),
         }
     }
 }

@@ -46,7 +46,7 @@ fn unreadable(letter: &Letter) -> impl Iterator<Item = Diagnostic> {
         line: None,
         column: None,
         path: String::new(),
-        message: format!("{problem}; {}", problem.remedy()),
+        message: problem.to_string(),
         suggestion: None,
     })
 }

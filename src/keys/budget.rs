@@ -33,6 +33,12 @@ impl RetryBudget {
         Self { permille: permille.into(), floor, balance: RETRY, at: now }
     }
 
+    /// The configuration changed: what was saved up stays, within the new bound.
+    pub fn revise(&mut self, permille: u32, floor: u64, now: Moment) {
+        self.refill(now);
+        (self.permille, self.floor) = (permille.into(), floor);
+    }
+
     /// A request came in.
     pub fn deposit(&mut self, now: Moment) {
         self.refill(now);
@@ -128,6 +134,18 @@ mod tests {
         let day = Moment::ZERO + Duration::from_hours(24);
         budget.deposit(day);
         assert_eq!((0..1_000).filter(|_| budget.withdraw(day)).count(), 10);
+    }
+
+    #[test]
+    fn a_changed_budget_holds_from_then_on_and_keeps_what_was_saved() {
+        let mut budget = RetryBudget::new(0, 0, Moment::ZERO);
+        assert!(budget.withdraw(millis(1)) && !budget.withdraw(millis(1)));
+        budget.revise(1_000, 0, millis(2));
+        budget.deposit(millis(2));
+        assert!(budget.withdraw(millis(2)) && !budget.withdraw(millis(2)));
+        budget.deposit(millis(3));
+        budget.revise(0, 0, millis(3));
+        assert!(budget.withdraw(millis(3)) && !budget.withdraw(millis(3)));
     }
 
     #[test]

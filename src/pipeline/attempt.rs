@@ -16,7 +16,7 @@ use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use super::verdicts::{self, Heard};
 use super::wait::Place;
-use super::{Hall, charge, outbound, tunnel};
+use super::{Hall, charge, outbound};
 use crate::clock::{Moment, Now};
 use crate::formats::{Judgement, Samples, Verdict};
 use crate::keys::{self, Ask, Backoff, Body, GroupId, Nothing, Tried};
@@ -303,7 +303,7 @@ impl<'a> Trial<'a> {
         let model = self.model(target);
         let outbound = outbound::build(provider, model, &card, self.parts, self.errand)?;
         let since = self.exchange.clock.moment();
-        let sent = send(&self.hall.upstream, self.parts, &provider.destination, outbound).await;
+        let sent = send(&self.hall.upstream, self.errand, &provider.destination, outbound).await;
         let heard = match sent {
             Ok(Tunnelled::Refused(response)) => {
                 verdicts::hear(provider, response, model, &self.exchange.clock).await
@@ -467,11 +467,11 @@ impl<'a> Trial<'a> {
 
 async fn send(
     upstream: &Upstream,
-    parts: &Parts,
+    errand: &Errand,
     destination: &Arc<Destination>,
     outbound: Outbound<'_>,
 ) -> Result<Tunnelled, SendError> {
-    if tunnel::is_asked(parts) {
+    if errand.upgrade {
         // Rare and large: boxed, so that every other request's future stays small.
         return Box::pin(upstream.tunnel(destination, outbound)).await;
     }

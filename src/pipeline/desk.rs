@@ -92,10 +92,12 @@ impl Desk {
         self.dialect == dialect
     }
 
-    /// Takes new keys and limits in; `cards` in the order of the spec's keys. Who waits looks again.
-    pub fn renew(&self, spec: Spec, cards: Vec<Card>) -> Rebuilt {
+    /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. Who
+    /// waits looks again.
+    pub fn renew(&self, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
         let now = self.clock.moment();
         let mut state = self.lock();
+        state.budget.revise(budget.permille, budget.floor, now);
         let rebuilt = state.pool.rebuild(spec, now);
         let taken = rebuilt.keys.iter().zip(cards);
         state.cards = taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();

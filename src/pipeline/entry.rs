@@ -10,6 +10,7 @@ use super::exchange::Exchange;
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
+use super::tunnel;
 use crate::formats::{self, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target};
 
@@ -29,6 +30,8 @@ pub(super) struct Errand {
     pub body: InBody,
     /// Where it may go, in the order in which it is tried.
     pub resolved: Resolved,
+    /// Whether it asks for another protocol.
+    pub upgrade: bool,
 }
 
 /// Through which door a request came.
@@ -64,7 +67,8 @@ pub(super) async fn read(
     let body = take_body(exchange, &path, parts, body).await?;
     let facts = state_facts(&path, &body).await?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
-    Ok(Errand { door, path, facts, body, resolved })
+    let upgrade = tunnel::is_asked(parts);
+    Ok(Errand { door, path, facts, body, resolved, upgrade })
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.

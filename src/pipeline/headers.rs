@@ -1,54 +1,53 @@
 //! Which headers pass, in either direction.
 
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
-
-/// Headers that belong to one connection (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// What a client sends that its provider must not see: credentials in any form, what only a key
-/// declares for itself, and what is written anew for each try.
-const NOT_FORWARDED: [HeaderName; 9] = [
-    AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    HeaderName::from_static("x-goog-user-project"),
-    HOST,
-    EXPECT,
-];
+use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 /// The prefix of headers that are ours.
 const OURS: &str = "x-keyweir-";
 
+/// Headers that belong to one connection (RFC 9110, section 7.6.1).
+fn is_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// What a client sends that its provider must not see: credentials in any form, what only a key
+/// declares for itself, what is written anew for each try, and what is meant for us.
+fn is_private(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "x-api-key"
+            | "api-key"
+            | "x-goog-api-key"
+            | "openai-organization"
+            | "openai-project"
+            | "x-goog-user-project"
+            | "host"
+            | "expect"
+            | "content-length"
+    ) || name.starts_with(OURS)
+}
+
 /// Leaves of a client's headers what its provider may see.
 pub(super) fn strip_request(headers: &mut HeaderMap) {
-    strip_hops(headers);
-    for name in &NOT_FORWARDED {
-        headers.remove(name);
-    }
-    headers.remove(CONTENT_LENGTH);
-    strip_ours(headers);
+    strip(headers, |name| is_hop(name) || is_private(name));
 }
 
 /// Leaves of a provider's headers what the client may see.
 pub(super) fn strip_answer(headers: &mut HeaderMap) {
-    strip_hops(headers);
+    strip(headers, is_hop);
     // Nobody but Keyweir speaks in its name.
     strip_ours(headers);
 }
@@ -90,13 +89,15 @@ fn strip_ours(headers: &mut HeaderMap) {
     }
 }
 
-fn strip_hops(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        for name in named_by_connection(headers) {
-            headers.remove(name);
-        }
+/// Takes out what is unwanted, and what `Connection` names. Most headers stay, so they are looked
+/// at in one walk and none is looked up.
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let mut gone: SmallVec<[HeaderName; 8]> =
+        headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    if gone.contains(&CONNECTION) {
+        gone.extend(named_by_connection(headers));
     }
-    for name in &HOP_BY_HOP {
+    for name in &gone {
         headers.remove(name);
     }
 }

@@ -95,7 +95,13 @@ struct Kept {
 impl Replay {
     /// Takes the client's body.
     pub(super) fn new(source: Incoming) -> Self {
-        let kept = Kept { pieces: VecDeque::new(), size: 0, spilled: false, source: Some(source), readers: 0 };
+        let kept = Kept {
+            pieces: VecDeque::new(),
+            size: 0,
+            spilled: false,
+            source: Some(source),
+            readers: 0,
+        };
         Self(Arc::new(Mutex::new(kept)))
     }
 

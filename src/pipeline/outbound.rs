@@ -96,7 +96,6 @@ fn renamed(path: &str, model: Option<&str>, errand: &Errand) -> String {
 
 fn headers(provider: &Provider, card: &Card, parts: &Parts, errand: &Errand) -> HeaderMap {
     let mut map = parts.headers.clone();
-    headers::strip_request(&mut map);
     if errand.path.endpoint.is_known() {
         headers::narrow_encodings(&mut map, asks_usage(provider, errand));
     }

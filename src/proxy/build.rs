@@ -167,7 +167,7 @@ impl Builder {
         self.desks.insert(provider.name.clone(), Arc::clone(&desk));
         let keyring = self.keyrings.entry(provider.name.clone()).or_default();
         let (spec, cards) = keyring.fill(provider, config.breaker, &letter.secrets);
-        for rejected in desk.renew(spec, cards).rejected {
+        for rejected in desk.renew(spec, cards, budget(config)).rejected {
             tracing::warn!(provider = %name, key = %rejected.name, why = ?rejected.why, "Key left out");
         }
         let own = (provider.wire, provider.door_prefix.clone());

@@ -105,7 +105,7 @@ impl Observer {
         let up = i64::from(letter.problems.is_empty());
         self.metrics.source_up.with_label_values(&["mount"]).set(up);
         for problem in &letter.problems {
-            tracing::warn!(%problem, remedy = problem.remedy(), "A place cannot be read");
+            tracing::warn!(%problem, "A place cannot be read");
         }
     }
 

@@ -119,7 +119,11 @@ pub(crate) const IMPURE: &[&str] = &[
 pub(crate) const WALLS: &[Wall] = &[
     // The doors to the outside have timers of their own.
     // The simulated world has a clock of its own; what it models is handed the time.
-    wall("Instant::now", &["lifecycle", "upstream", "sources", "simulator"], "the time is handed in"),
+    wall(
+        "Instant::now",
+        &["lifecycle", "upstream", "sources", "simulator"],
+        "the time is handed in",
+    ),
     wall("SystemTime::now", &["lifecycle"], "the time is handed in"),
     wall("Timestamp::now", &["lifecycle", "simulator"], "the time is handed in"),
     wall("Zoned::now", &["lifecycle"], "the time is handed in"),

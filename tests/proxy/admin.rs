@@ -34,7 +34,12 @@ fn it_shows_metrics_status_readiness_and_a_page() {
     let status = kit::status(&proxy);
     assert_eq!(status["ready"], true);
     assert_eq!(status["config"]["state"], "inForce");
-    let names: Vec<_> = status["providers"].as_array().expect("a list").iter().map(|it| it["name"].clone()).collect();
+    let names: Vec<_> = status["providers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| it["name"].clone())
+        .collect();
     assert_eq!(names, ["openai", "anthropic", "gemini"]);
     assert_eq!(kit::key_state(&proxy, "one").as_deref(), Some("healthy"));
     assert_eq!(proxy.ask_admin("/nothing").status, 404);
@@ -44,19 +49,38 @@ fn it_shows_metrics_status_readiness_and_a_page() {
 #[test]
 fn every_metric_of_the_contract_that_has_a_meaning_is_there() {
     let upstream = kit::healthy_provider();
-    let config = kit::openai_at(&upstream.url(), "    limits: [{requestsPerMinute: 1000, tokensPerMinute: 1M}]\n");
+    let config = kit::openai_at(
+        &upstream.url(),
+        "    limits: [{requestsPerMinute: 1000, tokensPerMinute: 1M}]\n",
+    );
     let proxy = kit::with_keys(Setup::default().config(&config), &["one"]).start();
     kit::post(&proxy, CHAT_PATH, CHAT);
     kit::post(&proxy, "/v1/nothing", CHAT);
     kit::until_sum(&proxy, "keyweir_requests_total", &[("outcome", "ok")], 1.0);
     let page = proxy.ask_admin("/metrics").text();
     for name in [
-        "requests_total", "refusals_total", "upstream_responses_total", "tokens_total",
-        "cost_usd_total", "request_duration_seconds_bucket", "time_to_first_token_seconds_bucket",
-        "overhead_seconds_bucket", "queue_depth", "queue_wait_seconds_bucket",
-        "limit_level_ratio", "limit_used_ratio", "limit_configured", "quota_group_state",
-        "key_state", "breaker_state", "retries_total", "config_reloads_total", "source_up", "config_generation",
-        "config_last_success_timestamp_seconds", "build_info",
+        "requests_total",
+        "refusals_total",
+        "upstream_responses_total",
+        "tokens_total",
+        "cost_usd_total",
+        "request_duration_seconds_bucket",
+        "time_to_first_token_seconds_bucket",
+        "overhead_seconds_bucket",
+        "queue_depth",
+        "queue_wait_seconds_bucket",
+        "limit_level_ratio",
+        "limit_used_ratio",
+        "limit_configured",
+        "quota_group_state",
+        "key_state",
+        "breaker_state",
+        "retries_total",
+        "config_reloads_total",
+        "source_up",
+        "config_generation",
+        "config_last_success_timestamp_seconds",
+        "build_info",
     ] {
         let name = format!("\nkeyweir_{name}");
         assert!(page.contains(&name), "no {name} in\n{page}");
@@ -181,7 +205,10 @@ fn callers_that_nobody_named_beforehand_make_no_series_of_their_own() {
 
 #[test]
 fn the_access_record_of_a_failure_says_what_happened_and_nothing_of_the_query_or_body() {
-    let upstream = Upstream::answering(400, r#"{"error":{"message":"ANSWERMARKER","type":"invalid_request_error","code":"context_length_exceeded"}}"#);
+    let upstream = Upstream::answering(
+        400,
+        r#"{"error":{"message":"ANSWERMARKER","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
+    );
     let proxy = kit::openai_proxy(&upstream, &["one"]);
     let headers = [
         ("x-request-id", "mine-7"),
@@ -191,8 +218,15 @@ fn the_access_record_of_a_failure_says_what_happened_and_nothing_of_the_query_or
     kit::post_with(&proxy, &path, &headers, &CHAT.replace("hi", "PROMPTMARKER"));
     let line = proxy.log_line(&["mine-7"]);
     for part in [
-        "0af7651916cd43dd8448eb211c80319c", "/openai/v1/chat/completions", "gpt-4o", "requestInvalid",
-        "context_length_exceeded", "one", "400", "default", "POST",
+        "0af7651916cd43dd8448eb211c80319c",
+        "/openai/v1/chat/completions",
+        "gpt-4o",
+        "requestInvalid",
+        "context_length_exceeded",
+        "one",
+        "400",
+        "default",
+        "POST",
     ] {
         assert!(line.contains(part), "no {part} in {line}");
     }

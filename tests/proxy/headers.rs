@@ -184,7 +184,11 @@ fn an_answer_says_how_it_came_about_unless_that_is_switched_off() {
 #[test]
 fn a_provider_cannot_speak_in_keyweir_s_name() {
     let upstream = Upstream::start(|_, connection| {
-        let headers = [("content-type", "application/json"), ("x-keyweir-error", "keys_invalid"), ("x-keyweir-key", "forged")];
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-keyweir-error", "keys_invalid"),
+            ("x-keyweir-key", "forged"),
+        ];
         connection.send(kit::answer(200, &headers, CHAT_ANSWER));
         Then::Next
     });

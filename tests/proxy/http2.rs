@@ -125,7 +125,11 @@ async fn refusals_and_bounds_hold_for_http2_as_well() {
         (CHAT_PATH, format!("{{\"x\":\"{}\"}}", "x".repeat(100_000)), 413, "body_too_large"),
     ] {
         let (got, headers, _) = client.post(path, &body).await;
-        assert_eq!((got.as_u16(), &headers["x-keyweir-error"]), (status, &::http::HeaderValue::from_static(code)), "{path}");
+        assert_eq!(
+            (got.as_u16(), &headers["x-keyweir-error"]),
+            (status, &::http::HeaderValue::from_static(code)),
+            "{path}"
+        );
     }
     assert!(upstream.take().is_empty());
     let (status, _, _) = client.post(CHAT_PATH, CHAT).await;

@@ -157,9 +157,7 @@ pub(crate) fn healthy_provider() -> Upstream {
 }
 
 /// A provider that fails in some way under key `bad`, and serves under any other.
-pub(crate) fn failing_on_bad(
-    fail: impl Fn(&mut Raw) -> Then + Send + Sync + 'static,
-) -> Upstream {
+pub(crate) fn failing_on_bad(fail: impl Fn(&mut Raw) -> Then + Send + Sync + 'static) -> Upstream {
     Upstream::start(move |request, connection| {
         if key_of(request) == "bad" {
             return fail(connection);
@@ -181,7 +179,9 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Strin
 /// The provider `openai` at that address with the keys of Secret `pool`; `more` is added to it, in
 /// lines of four spaces.
 pub(crate) fn openai_at(url: &str, more: &str) -> String {
-    format!("version: 1\nproviders:\n  openai:\n    baseUrl: {url}\n    keys: [{{secret: pool}}]\n{more}")
+    format!(
+        "version: 1\nproviders:\n  openai:\n    baseUrl: {url}\n    keys: [{{secret: pool}}]\n{more}"
+    )
 }
 
 /// Providers of all three formats at one address with the keys of Secret `pool`; `more` is added at
@@ -190,7 +190,8 @@ pub(crate) fn all_at(url: &str, more: &str) -> String {
     let mut text = "version: 1\nproviders:\n".to_owned();
     for format in Format::ALL {
         let name = format.provider();
-        writeln!(text, "  {name}:\n    baseUrl: {url}\n    keys: [{{secret: pool}}]").expect("text");
+        writeln!(text, "  {name}:\n    baseUrl: {url}\n    keys: [{{secret: pool}}]")
+            .expect("text");
         text.push_str("    timeouts: {connect: 1s, firstByte: 700ms, idle: 700ms}\n");
     }
     text + more
@@ -219,12 +220,7 @@ pub(crate) fn post(proxy: &Proxy, path: &str, body: &str) -> Reply {
 }
 
 /// The same with further headers.
-pub(crate) fn post_with(
-    proxy: &Proxy,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Reply {
+pub(crate) fn post_with(proxy: &Proxy, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let mut connection = proxy.connect();
     connection.post(path, headers, body);
     connection.reply()
@@ -298,7 +294,8 @@ pub(crate) fn uses(requests: &[std::sync::Arc<Reply>]) -> BTreeMap<String, usize
 /// Server-sent events, chunk by chunk.
 pub(crate) mod sse {
     /// The head of a stream.
-    pub(crate) const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    pub(crate) const HEAD: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     /// The last chunk.
     pub(crate) const LAST: &str = "0\r\n\r\n";
     /// The end of OpenAI's streams.

@@ -21,7 +21,9 @@ fn indiscreet() -> Upstream {
         )
         .replace('"', "'");
         let error = |code: &str| {
-            format!(r#"{{"error":{{"message":"{quoted}","type":"x","param":null,"code":"{code}"}}}}"#)
+            format!(
+                r#"{{"error":{{"message":"{quoted}","type":"x","param":null,"code":"{code}"}}}}"#
+            )
         };
         let answer = match kit::key_of(request).as_str() {
             "dead" => json(401, &error("invalid_api_key")),
@@ -40,7 +42,9 @@ fn indiscreet() -> Upstream {
             _ => {
                 connection.send(sse::HEAD);
                 connection.send(sse::chunk(&sse::delta(ANSWER)));
-                connection.send(sse::chunk(&format!("data: {{\"error\":{{\"message\":\"{quoted}\",\"code\":\"server_error\"}}}}\n\n")));
+                connection.send(sse::chunk(&format!(
+                    "data: {{\"error\":{{\"message\":\"{quoted}\",\"code\":\"server_error\"}}}}\n\n"
+                )));
                 connection.send(sse::LAST);
                 return Then::Next;
             }
@@ -50,9 +54,8 @@ fn indiscreet() -> Upstream {
     })
 }
 
-const KEYS: [&str; 10] = [
-    "dead", "broke", "odd", "forbidden", "failing", "garbled", "header", "cut", "invalid", "fine",
-];
+const KEYS: [&str; 10] =
+    ["dead", "broke", "odd", "forbidden", "failing", "garbled", "header", "cut", "invalid", "fine"];
 
 /// What Keyweir itself said in an answer: its refusals' bodies, and its own headers.
 fn own_words(reply: &Reply) -> String {
@@ -116,9 +119,11 @@ fn nothing_that_keyweir_writes_holds_a_key_a_prompt_or_an_answer() {
     }
     assert!(said.contains("x-keyweir-key") && said.contains("keyweir_requests_total"));
     let finished = proxy.stop();
-    for (place, text) in
-        [("its answers and pages", &said), ("stdout", &finished.stdout), ("stderr", &finished.stderr)]
-    {
+    for (place, text) in [
+        ("its answers and pages", &said),
+        ("stdout", &finished.stdout),
+        ("stderr", &finished.stderr),
+    ] {
         for marker in [SECRET, PROMPT, ANSWER, CLIENT] {
             let line = text.lines().find(|line| line.contains(marker));
             assert_eq!(line, None, "{marker} in {place}");

@@ -221,7 +221,10 @@ fn a_bad_configuration_leaves_the_last_good_one_and_says_what_is_wrong_and_where
     let status = kit::status(&proxy);
     assert_eq!(status["config"]["state"], "refused", "{status}");
     let message = status["config"]["message"].as_str().expect("a message");
-    assert!(message.contains("keyweir.yaml:6:1") && message.contains("keyweir.yaml:7:"), "{message}");
+    assert!(
+        message.contains("keyweir.yaml:6:1") && message.contains("keyweir.yaml:7:"),
+        "{message}"
+    );
     assert_eq!(status["generation"], generation);
     assert_eq!(status["ready"], true);
     assert_eq!(kit::post(&proxy, CHAT_PATH, CHAT).text(), CHAT_ANSWER);
@@ -229,9 +232,7 @@ fn a_bad_configuration_leaves_the_last_good_one_and_says_what_is_wrong_and_where
     let value = kit::value_of("two");
     proxy.secret("pool").swap(&[("two", &value)]);
     proxy.config.as_mut().expect("mounted").swap(&[("keyweir.yaml", &good)]);
-    proxy.until("in force", || {
-        (kit::status(&proxy)["config"]["state"] == "inForce").then_some(())
-    });
+    proxy.until("in force", || (kit::status(&proxy)["config"]["state"] == "inForce").then_some(()));
     assert_eq!(kit::status(&proxy)["config"]["message"], serde_json::Value::Null);
     upstream.take();
     proxy.until("the new key", || {
@@ -270,7 +271,8 @@ fn picky() -> Upstream {
 fn a_disabled_key_stays_disabled_through_reloads_and_starts_fresh_when_it_is_rotated() {
     let upstream = picky();
     let config = |wait: usize| {
-        kit::openai_at(&upstream.url(), "") + &format!("callers: {{default: {{maxWait: {wait}s}}}}\n")
+        kit::openai_at(&upstream.url(), "")
+            + &format!("callers: {{default: {{maxWait: {wait}s}}}}\n")
     };
     let setup = Setup::default().config(&config(1));
     let mut proxy = setup.secret("pool", &[("first", "dead-1"), ("second", "alive")]).start();
@@ -310,11 +312,16 @@ fn a_disabled_key_stays_disabled_through_reloads_and_starts_fresh_when_it_is_rot
 #[test]
 fn a_hold_survives_a_reload() {
     let upstream = Upstream::start(|_, connection| {
-        connection.send(kit::answer(429, &[("retry-after", "50")], r#"{"error":{"message":"x","type":"requests","code":"rate_limit_exceeded"}}"#));
+        connection.send(kit::answer(
+            429,
+            &[("retry-after", "50")],
+            r#"{"error":{"message":"x","type":"requests","code":"rate_limit_exceeded"}}"#,
+        ));
         Then::Next
     });
     let config = |wait: usize| {
-        kit::openai_at(&upstream.url(), "") + &format!("callers: {{default: {{maxWait: {wait}s}}}}\n")
+        kit::openai_at(&upstream.url(), "")
+            + &format!("callers: {{default: {{maxWait: {wait}s}}}}\n")
     };
     let mut proxy = kit::with_keys(Setup::default().config(&config(1)), &["one"]).start();
     assert_eq!(kit::post_at_once(&proxy, CHAT_PATH, CHAT).status, 429);
@@ -329,7 +336,11 @@ fn a_hold_survives_a_reload() {
 fn who_waits_is_served_by_a_key_that_comes_while_waiting() {
     let upstream = Upstream::start(|request, connection| {
         let limited = kit::key_of(request) == "full";
-        let refusal = kit::answer(429, &[("retry-after", "15")], r#"{"error":{"message":"x","type":"requests","code":"rate_limit_exceeded"}}"#);
+        let refusal = kit::answer(
+            429,
+            &[("retry-after", "15")],
+            r#"{"error":{"message":"x","type":"requests","code":"rate_limit_exceeded"}}"#,
+        );
         connection.send(if limited { refusal } else { kit::healthy(request) });
         Then::Next
     });

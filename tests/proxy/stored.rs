@@ -133,7 +133,9 @@ fn a_conversation_goes_on_where_it_began() {
 fn an_id_that_no_group_knows_is_tried_on_each_and_then_its_404_is_returned_as_it_came() {
     let upstream = provider();
     let proxy = kit::openai_proxy(&upstream, &["north", "east", "south", "west"]);
-    for path in ["/v1/files/file-nobodys", "/v1/batches/batch_nobodys", "/openai/v1/vector_stores/vs_x"] {
+    for path in
+        ["/v1/files/file-nobodys", "/v1/batches/batch_nobodys", "/openai/v1/vector_stores/vs_x"]
+    {
         let reply = kit::get(&proxy, path);
         assert_eq!((reply.status, reply.text().as_str()), (404, MISSING), "{path}");
         assert_eq!(reply.header("x-keyweir-error"), None);
@@ -174,14 +176,20 @@ fn gemini_s_files_and_anthropic_s_batches_are_found_too() {
         let path = path_of(request).to_owned();
         let answer = if request.start.starts_with("POST /upload/v1beta/files") {
             shelf.insert("/v1beta/files/abc".to_owned(), key.clone());
-            upstream::json(200, r#"{"file":{"name":"files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc"}}"#)
+            upstream::json(
+                200,
+                r#"{"file":{"name":"files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc"}}"#,
+            )
         } else if request.start.starts_with("POST /v1/messages/batches") {
             shelf.insert("/v1/messages/batches/msgbatch_1".to_owned(), key.clone());
             upstream::json(200, r#"{"id":"msgbatch_1","type":"message_batch"}"#)
         } else if shelf.get(&path) == Some(&key) {
             upstream::json(200, &json!({"owner": key}).to_string())
         } else {
-            upstream::json(404, r#"{"error":{"code":404,"message":"not found","status":"NOT_FOUND"}}"#)
+            upstream::json(
+                404,
+                r#"{"error":{"code":404,"message":"not found","status":"NOT_FOUND"}}"#,
+            )
         };
         connection.send(answer);
         Then::Next

@@ -101,7 +101,12 @@ fn a_provider_that_is_not_there_at_all_is_unavailable() {
         let reply = kit::post_with(&proxy, format.path(), &patience, format.ask());
         format.assert_refusal(&reply, 503, "providers_unavailable");
     }
-    kit::until_sum(&proxy, "keyweir_upstream_responses_total", &[("verdict", "connectFailed")], 1.0);
+    kit::until_sum(
+        &proxy,
+        "keyweir_upstream_responses_total",
+        &[("verdict", "connectFailed")],
+        1.0,
+    );
 }
 
 #[test]
@@ -218,7 +223,8 @@ fn a_redirect_is_never_followed_and_no_other_host_is_given_the_key() {
 #[test]
 fn informational_answers_are_no_answers() {
     let upstream = Upstream::start(|_, connection| {
-        connection.send("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
+        connection
+            .send("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
         connection.send(crate::support::upstream::json(200, CHAT_ANSWER));
         Then::Next
     });

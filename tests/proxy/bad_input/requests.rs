@@ -91,10 +91,9 @@ fn a_model_that_nobody_knows_is_the_provider_s_to_refuse() {
 #[test]
 fn a_method_that_a_path_does_not_take_is_refused_and_the_right_one_named() {
     let (upstream, proxy) = rig();
-    for (method, path, format) in [
-        ("DELETE", "/v1/embeddings", Format::OpenAi),
-        ("PUT", "/v1/messages", Format::Anthropic),
-    ] {
+    for (method, path, format) in
+        [("DELETE", "/v1/embeddings", Format::OpenAi), ("PUT", "/v1/messages", Format::Anthropic)]
+    {
         let mut connection = proxy.connect();
         connection.send(format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
         let reply = connection.reply();

@@ -28,9 +28,7 @@ fn a_secret_that_comes_later_is_taken_when_it_comes() {
     let proxy = setup(&upstream.url()).start();
     let value = kit::value_of("late");
     let _mount = Mount::new(proxy.secret_path("pool"), &[("late", &value)]);
-    proxy.until("served", || {
-        (kit::post(&proxy, CHAT_PATH, CHAT).status == 200).then_some(())
-    });
+    proxy.until("served", || (kit::post(&proxy, CHAT_PATH, CHAT).status == 200).then_some(()));
     assert_eq!(kit::key_of(&upstream.take()[0]), "late");
     assert_eq!(kit::status(&proxy)["missing"], serde_json::json!([]));
 }
@@ -74,9 +72,7 @@ fn bytes_that_are_no_text_are_no_key() {
     let good = kit::value_of("good");
     let entries: [(&str, &[u8]); 2] = [("good", good.as_bytes()), ("raw", b"\xff\xfe\x00\x01")];
     let _mount = Mount::new(proxy.secret_path("pool"), &entries);
-    proxy.until("served", || {
-        (kit::post(&proxy, CHAT_PATH, CHAT).status == 200).then_some(())
-    });
+    proxy.until("served", || (kit::post(&proxy, CHAT_PATH, CHAT).status == 200).then_some(()));
     for _ in 0..10 {
         assert_eq!(kit::post(&proxy, CHAT_PATH, CHAT).status, 200);
     }
@@ -91,7 +87,8 @@ fn white_space_around_a_key_is_trimmed() {
     assert_eq!(kit::post(&proxy, CHAT_PATH, CHAT).status, 200);
     let sent = upstream.take();
     assert_eq!(sent[0].header("authorization"), Some(format!("Bearer {value}").as_str()));
-    let proxy = setup(&upstream.url()).secret("pool", &[("one", &format!(" {value}\r\n\n"))]).start();
+    let proxy =
+        setup(&upstream.url()).secret("pool", &[("one", &format!(" {value}\r\n\n"))]).start();
     assert_eq!(kit::post(&proxy, kit::MESSAGE_PATH, kit::MESSAGE).status, 200);
     assert_eq!(upstream.take()[0].header("x-api-key"), Some(value.as_str()));
 }

@@ -81,7 +81,8 @@ fn two_providers_under_one_name_are_told_with_both_places() {
 
 #[test]
 fn yaml_that_is_none_is_told_with_its_place() {
-    for config in ["providers: [", "a: b: c", "just text", "version: 2\n", "providers: {a: &x {b: *y}}"]
+    for config in
+        ["providers: [", "a: b: c", "just text", "version: 2\n", "providers: {a: &x {b: *y}}"]
     {
         let (_, text) = refused(Setup::default().config(config));
         assert_says(&text, &["keyweir.yaml:"]);

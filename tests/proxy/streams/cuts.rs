@@ -14,7 +14,10 @@ fn now() -> Instant {
 }
 
 /// A provider that streams the beginning of an answer, then tells when its peer has gone.
-fn tells_when_left(head: &'static str, beginning: &'static str) -> (Upstream, mpsc::Receiver<Instant>) {
+fn tells_when_left(
+    head: &'static str,
+    beginning: &'static str,
+) -> (Upstream, mpsc::Receiver<Instant>) {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
     let upstream = Upstream::start(move |_, connection| {

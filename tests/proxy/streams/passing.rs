@@ -1,7 +1,7 @@
 //! Chunks pass at once and byte for byte.
 
-use std::sync::mpsc;
 use std::sync::Mutex;
+use std::sync::mpsc;
 
 use crate::kit::{self, CHAT, CHAT_PATH, CHAT_STREAM, sse};
 use crate::support::SOON;
@@ -9,7 +9,9 @@ use crate::support::upstream::{Then, Upstream};
 
 /// A provider that sends a head, then each of `pieces` as a chunk of its own, then the end.
 pub(super) fn streaming(content_type: &str, pieces: &[&str]) -> Upstream {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
     let chunks: Vec<_> = pieces.iter().map(|piece| sse::chunk(piece)).collect();
     Upstream::start(move |_, connection| {
         connection.send(&head);
@@ -22,7 +24,8 @@ pub(super) fn streaming(content_type: &str, pieces: &[&str]) -> Upstream {
 }
 
 /// Asks for usage itself, so that nothing of the stream is the proxy's to take out.
-pub(super) const ASKS_USAGE: &str = r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
+pub(super) const ASKS_USAGE: &str =
+    r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
 
 #[test]
 fn each_chunk_is_with_the_client_before_the_next_is_sent() {

@@ -89,7 +89,11 @@ fn a_rate_limit_holds_the_whole_group_for_that_model_until_the_moment_told() {
     let upstream = Upstream::start(|request, connection| {
         let limited = kit::key_of(request).starts_with("full") && request.text().contains("gpt-4o");
         let answer = if limited {
-            kit::answer(429, &[("retry-after", "30")], r#"{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#)
+            kit::answer(
+                429,
+                &[("retry-after", "30")],
+                r#"{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#,
+            )
         } else {
             kit::healthy(request)
         };

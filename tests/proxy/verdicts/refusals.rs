@@ -9,7 +9,10 @@ const LIMITED: &str = r#"{"error":{"message":"Rate limit reached","type":"reques
 /// The alias `chat` over the providers `first` and `second`.
 fn alias(first: &Upstream, second: &Upstream) -> Proxy {
     let provider = |name: &str, upstream: &Upstream| {
-        format!("  {name}: {{wire: openai, baseUrl: \"{}\", keys: [{{secret: pool}}]}}\n", upstream.url())
+        format!(
+            "  {name}: {{wire: openai, baseUrl: \"{}\", keys: [{{secret: pool}}]}}\n",
+            upstream.url()
+        )
     };
     let config = format!(
         "version: 1\nproviders:\n{}{}models:\n  chat: {{targets: [{{model: first/one}}, {{model: second/two}}]}}\n",
@@ -87,7 +90,8 @@ fn where_every_target_fails_the_providers_are_unavailable() {
 
 #[test]
 fn a_single_target_that_fails_until_the_deadline_is_seen_with_its_own_last_answer() {
-    const FAILED: &str = r#"{"error":{"message":"boom","type":"server_error","param":null,"code":null}}"#;
+    const FAILED: &str =
+        r#"{"error":{"message":"boom","type":"server_error","param":null,"code":null}}"#;
     let upstream = Upstream::answering(500, FAILED);
     let proxy = kit::openai_proxy(&upstream, &["a", "b"]);
     let patience = [("x-keyweir-max-wait", "300ms")];

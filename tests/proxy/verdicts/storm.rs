@@ -8,8 +8,18 @@ use crate::support::process::Setup;
 use crate::support::upstream::{Then, Upstream, json};
 
 const KEYS: [&str; 12] = [
-    "works", "dead", "broke", "limited", "daily", "forbidden", "overloaded", "failing", "nonsense",
-    "cut", "silent", "sometimes",
+    "works",
+    "dead",
+    "broke",
+    "limited",
+    "daily",
+    "forbidden",
+    "overloaded",
+    "failing",
+    "nonsense",
+    "cut",
+    "silent",
+    "sometimes",
 ];
 
 /// A provider under whose keys everything goes wrong, except under `works`.
@@ -21,7 +31,11 @@ fn storm() -> Upstream {
             "dead" => json(401, DEAD),
             "broke" => json(429, BROKE),
             "limited" => kit::answer(429, &[("retry-after", "1")], "{}"),
-            "daily" => kit::answer(429, &[], r#"{"error":{"message":"Limit reached: 200 requests per day","type":"requests","code":"rate_limit_exceeded"}}"#),
+            "daily" => kit::answer(
+                429,
+                &[],
+                r#"{"error":{"message":"Limit reached: 200 requests per day","type":"requests","code":"rate_limit_exceeded"}}"#,
+            ),
             "forbidden" => json(403, NO_MODEL),
             "overloaded" => json(503, "{}"),
             "failing" => json(500, "{}"),
@@ -30,7 +44,8 @@ fn storm() -> Upstream {
             "silent" => String::new(),
             "sometimes" if number.is_multiple_of(2) => json(500, "{}"),
             _ if request.text().contains("\"stream\":true") => {
-                [sse::HEAD, &sse::chunk(&sse::delta("a")), &sse::chunk(sse::DONE), sse::LAST].concat()
+                [sse::HEAD, &sse::chunk(&sse::delta("a")), &sse::chunk(sse::DONE), sse::LAST]
+                    .concat()
             }
             _ => json(200, CHAT_ANSWER),
         };
