@@ -278,7 +278,13 @@ impl<'a> Trial<'a> {
             let model = self.model(target).unwrap_or_default();
             let place = lines.and_then(|lines| lines.join(model, self.exchange.deadline));
             let Some(place) = place else { return false };
+            let is_first = place.is_first();
             self.place = Some((target, place));
+            if is_first {
+                // What it would be called for may have happened before it stood here, and whoever
+                // was called for it then stands behind now.
+                return true;
+            }
         }
         let clock = self.exchange.clock;
         let since = clock.moment();
