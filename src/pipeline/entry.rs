@@ -42,7 +42,8 @@ pub(super) enum Door {
         /// Bytes of the path before what the provider sees.
         prefix: usize,
     },
-    /// `/v1/…` or `/v1beta/…`: the model name chooses.
+    /// `/v1/…` or `/v1beta/…`: the model name chooses, or who made the stored thing that is asked
+    /// for.
     Unified,
 }
 
@@ -88,7 +89,7 @@ pub(super) fn caller_wire(snapshot: &Snapshot, parts: &Parts) -> Wire {
 fn likely_wire(path: &str, headers: &HeaderMap) -> Wire {
     if headers.contains_key("anthropic-version") || path.contains("/messages") {
         Wire::Anthropic
-    } else if headers.contains_key("x-goog-api-key") || path.starts_with("/v1beta/") {
+    } else if headers.contains_key("x-goog-api-key") || path.contains("/v1beta/") {
         Wire::Gemini
     } else {
         Wire::OpenAi
@@ -97,13 +98,14 @@ fn likely_wire(path: &str, headers: &HeaderMap) -> Wire {
 
 fn find_door(snapshot: &Snapshot, parts: &Parts) -> Result<(Door, PathFacts), Refusal> {
     let path = parts.uri.path();
+    let query = parts.uri.query().unwrap_or_default();
     if let Some((provider, prefix)) = direct(snapshot, path) {
         let rest = path.get(prefix..).unwrap_or_default();
         let facts = formats::read_path(provider.wire, &parts.method, rest);
-        return Ok((Door::Direct { prefix }, facts));
+        return Ok((Door::Direct { prefix }, facts.with_query(query)));
     }
     if let Some(facts) = formats::door(&parts.method, path, &parts.headers) {
-        return Ok((Door::Unified, facts));
+        return Ok((Door::Unified, facts.with_query(query)));
     }
     Err(nowhere(snapshot, parts))
 }
@@ -222,6 +224,11 @@ fn resolve(
     if snapshot.providers.is_empty() {
         return Err(keyless());
     }
+    if model.is_none()
+        && let Some(provider) = made_by(snapshot, path.wire, facts)
+    {
+        return Ok(Resolved { targets: vec![Target { provider, model: None }], alias: false });
+    }
     snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
@@ -240,6 +247,19 @@ fn resolve(
             ),
         ),
     })
+}
+
+/// The provider that made what the request names, be it the first of the wire format or not: an
+/// upload that began below its name goes on at the unified door.
+fn made_by(snapshot: &Snapshot, wire: Wire, facts: &Facts) -> Option<usize> {
+    if facts.stored.is_empty() {
+        return None;
+    }
+    let mut providers = snapshot.providers.iter().enumerate();
+    let (provider, _) = providers.find(|(place, provider)| {
+        snapshot.routes.speaks(*place, wire) && provider.desk.maker(&facts.stored).is_some()
+    })?;
+    Some(provider)
 }
 
 fn allow(exchange: &Exchange, model: &str) -> Result<(), Refusal> {
