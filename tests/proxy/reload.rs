@@ -105,13 +105,13 @@ fn a_thousand_configurations_and_five_hundred_rotations_lose_no_stream() {
     let mut admin = Raw::connect(proxy.admin);
     let base = taken(&proxy);
     let expected = stream();
+    let over = Arc::new(AtomicBool::new(false));
     let asker = {
-        let (in_force, data) = (Arc::clone(&in_force), proxy.data);
-        let (stop, stopped) = mpsc::channel::<()>();
-        let thread = thread::spawn(move || {
+        let (in_force, over, data) = (Arc::clone(&in_force), Arc::clone(&over), proxy.data);
+        thread::spawn(move || {
             let mut served = 0;
             let mut connection = Raw::connect(data);
-            while stopped.try_recv().is_err() {
+            while !over.load(Ordering::SeqCst) {
                 let number = in_force.load(Ordering::SeqCst).to_string();
                 connection.post(CHAT_PATH, &[("x-in-force", &number)], CHAT_STREAM);
                 let reply = connection.reply();
@@ -119,8 +119,7 @@ fn a_thousand_configurations_and_five_hundred_rotations_lose_no_stream() {
                 served += 1;
             }
             served
-        });
-        (stop, thread)
+        })
     };
     let served = streaming_meanwhile(&mut proxy, 6, &expected, |proxy| {
         let mut key = "k-0".to_owned();
@@ -137,8 +136,8 @@ fn a_thousand_configurations_and_five_hundred_rotations_lose_no_stream() {
             }
         }
     });
-    drop(asker.0);
-    let asked = asker.1.join().expect("every stream was whole");
+    over.store(true, Ordering::SeqCst);
+    let asked = asker.join().expect("every stream was whole");
     assert_eq!(stale.load(Ordering::SeqCst), 0, "a predecessor got a new request");
     assert!(served > 500 && asked > 50, "{served} streams, {asked} asked");
     let taken = taken(&proxy) - base;

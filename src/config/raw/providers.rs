@@ -118,6 +118,7 @@ pub(crate) struct Auth {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Tls {
-    /// A PEM file of the authorities that are trusted in place of the built-in ones.
+    /// A PEM file of the authorities that are trusted in place of the built-in ones; `system` for
+    /// those that the system knows.
     pub(crate) ca_bundle: Option<String>,
 }
