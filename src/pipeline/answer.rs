@@ -82,7 +82,7 @@ pub(super) fn refuse(
     headers.insert(names::ERROR, HeaderValue::from_static(row.code));
     if let Some(wait) = retry_after {
         // Rounded up, so that coming back then is not too soon.
-        let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
         headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
     }
