@@ -85,6 +85,11 @@ impl Routes {
         self.providers.get(name).copied()
     }
 
+    /// Whether that provider speaks that wire format.
+    pub fn speaks(&self, provider: usize, wire: Wire) -> bool {
+        self.wires.get(provider).is_some_and(|wires| wires.contains(&wire))
+    }
+
     /// Every alias's name.
     pub fn aliases(&self) -> impl Iterator<Item = &Alias> {
         self.aliases.values()
@@ -102,8 +107,11 @@ impl Routes {
     ) -> Result<Resolved, Astray> {
         if let Some(alias) = model.and_then(|name| self.aliases.get(name)) {
             let targets = alias.ordered(random);
-            let targets: Vec<_> =
-                targets.into_iter().filter(|target| self.speaks(target, wire)).cloned().collect();
+            let targets: Vec<_> = targets
+                .into_iter()
+                .filter(|target| self.speaks(target.provider, wire))
+                .cloned()
+                .collect();
             let empty = targets.is_empty();
             return if empty {
                 Err(Astray::OtherWire(wire))
@@ -112,7 +120,7 @@ impl Routes {
             };
         }
         let target = match model.and_then(|name| self.direct(name)) {
-            Some(target) if self.speaks(&target, wire) => target,
+            Some(target) if self.speaks(target.provider, wire) => target,
             Some(_) => return Err(Astray::OtherWire(wire)),
             None => Target { provider: self.first(wire)?, model: model.map(Arc::from) },
         };
@@ -130,10 +138,6 @@ impl Routes {
         let own = self.wires.iter().position(|wires| wires.first() == Some(&wire));
         let also = || self.wires.iter().position(|wires| wires.contains(&wire));
         own.or_else(also).ok_or(Astray::NoProvider(wire))
-    }
-
-    fn speaks(&self, target: &Target, wire: Wire) -> bool {
-        self.wires.get(target.provider).is_some_and(|wires| wires.contains(&wire))
     }
 }
 

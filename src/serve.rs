@@ -24,8 +24,13 @@ use crate::lifecycle::{Connections, Drain, Tasks};
 /// new ones wait in the kernel's backlog.
 const MOST_CONNECTIONS: usize = 16_384;
 
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a new connection may stay silent.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a client may take to send a request's head, or leave its connection at rest: longer
+/// than HTTP clients keep theirs (Go 90 s, Java 5 min), for a connection closed under a request is a
+/// failure that the client sees.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(6);
 
 /// What the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 4_096;
@@ -129,6 +134,9 @@ async fn serve<H: Handler>(stream: TcpStream, handler: H, rounds: Rounds) {
         return;
     }
     let open = rounds.connections.open();
+    if !matches!(tokio::time::timeout(SILENCE, stream.readable()).await, Ok(Ok(()))) {
+        return;
+    }
     let service = service_fn(move |request| {
         let handler = handler.clone();
         async move { Ok::<_, Infallible>(handler.handle(request).await) }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::{CheckArguments, Output};
-use crate::config::{self, Diagnostic, Severity, Source, check};
+use crate::config::{self, Diagnostic, Severity, Source, check, used};
 use crate::proxy::keyring;
-use crate::sources::Letter;
+use crate::sources::{Problem, files};
 
 /// Validates configuration and Secrets and prints every mistake.
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
@@ -24,7 +24,11 @@ fn outcome(arguments: &CheckArguments) -> (String, u8) {
     let inventory = keyring::inventory(&letter.secrets);
     let sources: Vec<_> = letter.texts.iter().map(source).collect();
     let mut outcome = config::read(&sources, Some(&inventory));
-    outcome.diagnostics.extend(unreadable(&letter));
+    outcome.diagnostics.extend(unreadable(letter.problems.iter()));
+    let bundles = outcome.config.iter().flat_map(config::ca_bundles);
+    let bundles = bundles.filter(|path| path.as_os_str() != used::SYSTEM_ROOTS);
+    let problems: Vec<_> = bundles.filter_map(|path| files::read_text(path).err()).collect();
+    outcome.diagnostics.extend(unreadable(problems.iter()));
     let code = check::exit_code(&outcome);
     match (&outcome.config, arguments.egress, arguments.output) {
         (Some(config), true, Output::Text) => (check::egress_text(config), code),
@@ -39,8 +43,8 @@ fn source(text: &crate::sources::Text) -> Source {
 }
 
 /// A place that was named and cannot be read is a mistake here: nothing comes later.
-fn unreadable(letter: &Letter) -> impl Iterator<Item = Diagnostic> {
-    letter.problems.iter().map(|problem| Diagnostic {
+fn unreadable<'p>(problems: impl Iterator<Item = &'p Problem>) -> impl Iterator<Item = Diagnostic> {
+    problems.map(|problem| Diagnostic {
         severity: Severity::Error,
         file: None,
         line: None,

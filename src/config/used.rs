@@ -66,7 +66,7 @@ pub struct Provider {
     pub adaptive: bool,
     /// How long to wait for it.
     pub timeouts: Timeouts,
-    /// A CA bundle that replaces the built-in roots.
+    /// A CA bundle that replaces the built-in roots, or [`SYSTEM_ROOTS`].
     pub ca_bundle: Option<PathBuf>,
     /// Azure: the `api-version` of classic deployment paths.
     pub api_version: Option<Box<str>>,
@@ -112,6 +112,9 @@ pub struct KeySource {
     /// `x-goog-user-project`).
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
+
+/// In place of a CA bundle's path: the certificate authorities that the system knows.
+pub const SYSTEM_ROOTS: &str = "system";
 
 /// The name under which keys from the environment are kept, as if they were a mounted Secret. An
 /// entry is named by its variable, with `-2`, `-3`... behind it for the further keys of a list.

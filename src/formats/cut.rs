@@ -46,12 +46,24 @@ pub(super) fn error_event(
     Some(event)
 }
 
+/// What makes an error event of an event that the client has in part; `None` where that cannot be.
+///
+/// Anthropic's clients go by an event's name, and its last one counts: whatever the part was, it is
+/// an error now. Where clients read the data first, half an event's would be ours to answer for, as
+/// an error of their parser that no application expects; an aborted body they know.
+pub(super) const fn inside(wire: Wire) -> Option<&'static str> {
+    match wire {
+        Wire::Anthropic => Some("\n"),
+        Wire::OpenAi | Wire::Gemini | Wire::Cohere | Wire::Ollama | Wire::Http => None,
+    }
+}
+
 /// Ollama's: a line of its own.
 pub(super) fn error_line(message: &str) -> String {
     format!("{}\n", json!({"error": message}))
 }
 
-/// Puts what ends the client's half-sent event before the error.
+/// Puts what ends the client's half-sent event or line before the error.
 pub(super) fn after(before: &'static str, event: &str) -> Bytes {
     Bytes::from([before, event].concat())
 }

@@ -36,19 +36,6 @@ pub fn error_body(wire: Wire, refused: &Refused<'_>) -> (HeaderValue, Bytes) {
     (HeaderValue::from_static("application/json"), json(&Body::new(wire, refused)))
 }
 
-/// The same as the last event of a stream, where the format has one. Behind it the stream is to be
-/// aborted, never ended.
-pub fn error_event(wire: Wire, refused: &Refused<'_>) -> Option<Bytes> {
-    let (before, after) = match wire {
-        Wire::OpenAi | Wire::Gemini => ("data: ", "\n\n"),
-        Wire::Anthropic => ("event: error\ndata: ", "\n\n"),
-        Wire::Ollama => ("", "\n"),
-        Wire::Cohere | Wire::Http => return None,
-    };
-    let body = json(&Body::new(wire, refused));
-    Some(Bytes::from([before.as_bytes(), &body, after.as_bytes()].concat()))
-}
-
 /// A body, its fields in the order in which the provider writes them.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -263,24 +250,6 @@ mod tests {
                 assert!(body.contains(&format!("\"{word}\"")), "{status} in {wire:?}: {body}");
                 assert!(!body.contains("RetryInfo"), "no moment is made up");
             }
-        }
-    }
-
-    #[test]
-    fn a_stream_that_was_cut_ends_in_an_error_event_where_the_format_has_one() {
-        for (wire, start) in [
-            (Wire::OpenAi, Some("data: {\"error\":{")),
-            (Wire::Anthropic, Some("event: error\ndata: {\"type\":\"error\",")),
-            (Wire::Gemini, Some("data: {\"error\":{")),
-            (Wire::Ollama, Some("{\"error\":\"")),
-            (Wire::Cohere, None),
-            (Wire::Http, None),
-        ] {
-            let event = error_event(wire, &refused());
-            assert_eq!(event.is_some(), start.is_some(), "{wire:?}");
-            let Some((event, start)) = event.zip(start) else { continue };
-            assert!(event.starts_with(start.as_bytes()), "{wire:?}");
-            assert!(event.ends_with(b"}\n\n") || wire == Wire::Ollama, "{wire:?}");
         }
     }
 }

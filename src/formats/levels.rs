@@ -222,12 +222,17 @@ fn habit(dialect: Dialect, dimension: Dimension) -> Option<Duration> {
 }
 
 /// The window of a bucket that refills evenly, told by how long what is missing takes to come back:
-/// with 1 of 10,000 used and 8.64 s to wait, a whole bucket takes a day.
+/// with 1 of 10,000 used and 8.64 s to wait, a whole bucket takes a day. One that comes back sooner
+/// than in a minute is a slice of a minute's limit ("60,000 a minute may be enforced as 1,000 a
+/// second", OpenAI help centre on rate limits): what is left is the slice's, the limit the minute's.
 fn refill_window(sample: &Sample) -> Option<Duration> {
     let (limit, reset) = (sample.limit?, sample.reset_in?);
     let used = limit.checked_sub(sample.remaining?).filter(|used| *used > 0)?;
     #[expect(clippy::cast_precision_loss, reason = "a quarter either way is near enough")]
     let whole = reset.as_secs_f64() * limit as f64 / used as f64;
+    if whole < MINUTE.as_secs_f64() {
+        return Some(MINUTE);
+    }
     [MINUTE, DAY].into_iter().find(|window| (0.8..=1.25).contains(&(whole / window.as_secs_f64())))
 }
 

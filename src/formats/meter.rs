@@ -221,9 +221,9 @@ impl Meter {
     }
 
     /// How to end the body for the client after the provider broke off: an error in the stream's
-    /// own format, after what ends an event that the client has in part. What was held back is not
-    /// sent any more. `None` where the format has no such thing, or where the client has had an
-    /// error or the last word already; the body is aborted afterwards either way.
+    /// own format. What was held back is not sent any more. `None` where the format has no such
+    /// thing, or none that could follow the part of an event that the client has, or where the
+    /// client has had an error or the last word already; the body is aborted afterwards either way.
     pub fn cut(&self, message: &str) -> Option<Bytes> {
         let Coding::Identity(reader) = &self.coding else { return None };
         if self.saw_error() || self.is_complete() {
@@ -233,7 +233,8 @@ impl Meter {
             Format::Sse(sse, _) => {
                 let event = cut::error_event(self.wire, self.endpoint, sse.events(), message)?;
                 let client_has_part = !sse.is_between() && (!self.strip_usage || sse.held() == 0);
-                Some(cut::after(if client_has_part { "\n\n" } else { "" }, &event))
+                let before = if client_has_part { cut::inside(self.wire)? } else { "" };
+                Some(cut::after(before, &event))
             }
             Format::Json(skim) if self.streams_lines() => {
                 let before = if skim.is_between() { "" } else { "\n" };

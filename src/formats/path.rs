@@ -122,6 +122,10 @@ pub fn read_path(wire: Wire, method: &Method, path: &str) -> PathFacts {
 /// Reads `path` (without its query) at the unified door, `/v1/…` and `/v1beta/…`, where the path
 /// tells the wire format. `None` is an unknown path, or a method that it does not take.
 ///
+/// `/upload/v1…` and `/download/v1…` are where Gemini's files come in and go out: its SDKs keep the
+/// path of an upload's URL and put their base URL's host in front, so that the pieces arrive here
+/// even if the upload was begun below a provider's name.
+///
 /// Where two providers share a path (`/v1/models`, `/v1/files`), the asker's headers decide:
 /// `anthropic-version` is Anthropic's, `x-goog-api-key` Gemini's.
 pub fn door(method: &Method, path: &str, headers: &HeaderMap) -> Option<PathFacts> {
@@ -135,6 +139,10 @@ pub fn door(method: &Method, path: &str, headers: &HeaderMap) -> Option<PathFact
         "v1" => recognise(asker.unwrap_or(Wire::OpenAi), method, &segments, 1),
         "v1beta" => {
             recognise(Wire::Gemini, method, &segments, 1).filter(|facts| facts.wire == Wire::Gemini)
+        }
+        "upload" | "download" if matches!(segments.names().get(1), Some(&("v1" | "v1beta"))) => {
+            let stored = |facts: &PathFacts| facts.endpoint == Endpoint::Stored;
+            recognise(Wire::Gemini, method, &segments, 2).filter(stored)
         }
         _ => None,
     }
@@ -151,6 +159,15 @@ impl PathFacts {
             streams: endpoint == Endpoint::StreamGenerateContent,
             stored: StoredIds::default(),
         }
+    }
+
+    /// The same with the stored things that the query names, where it is about stored things at all.
+    #[must_use]
+    pub fn with_query(mut self, query: &str) -> Self {
+        if self.endpoint == Endpoint::Stored {
+            self.stored.extend(StoredId::of_query(query));
+        }
+        self
     }
 
     fn model(mut self, path: &str, range: Range<usize>) -> Self {

@@ -1,7 +1,8 @@
 //! Ids of what a provider stores for one organisation: files, batches, responses, vector stores,
-//! conversations, containers, cached contents. Whoever names one must meet the quota group that
+//! conversations, containers, cached contents, and uploads that are under way. Whoever names one must meet the quota group that
 //! made it.
 
+use http::HeaderMap;
 use smallvec::SmallVec;
 
 /// The longest id that is kept, in bytes; the providers' own stay under 100.
@@ -44,6 +45,13 @@ const PREFIXES: [&str; 29] = [
     "interactions/",
 ];
 
+/// What names something stored in a query: the upload that a piece is sent to (Gemini), or the item
+/// of a list behind or before which it goes on (OpenAI, Anthropic).
+const QUERY_NAMES: [&str; 5] = [UPLOAD, "after", "before", "after_id", "before_id"];
+
+/// The name of an upload, in the URL that pieces of it are sent to.
+const UPLOAD: &str = "upload_id";
+
 /// The name a provider gave to something that it keeps for one organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredId(Box<str>);
@@ -70,6 +78,21 @@ impl StoredId {
         let stored = ["/v1/", "/v1beta/"].iter().any(|version| before.ends_with(version));
         let stored = stored || before.is_empty();
         stored.then(|| Self::named(id)).flatten()
+    }
+
+    /// The ids that a query names.
+    pub fn of_query(query: &str) -> impl Iterator<Item = Self> {
+        pairs(query)
+            .filter_map(|(name, id)| QUERY_NAMES.contains(&name).then(|| Self::named(id))?)
+    }
+
+    /// The upload that an answer has begun; Gemini's tells the URL to which its pieces are sent
+    /// (Gemini API reference, "resumable upload").
+    pub fn of_headers(headers: &HeaderMap) -> Option<Self> {
+        let url = headers.get("x-goog-upload-url")?.to_str().ok()?;
+        let (_, query) = url.split_once('?')?;
+        let (_, id) = pairs(query).find(|(name, _)| *name == UPLOAD)?;
+        Self::named(id)
     }
 
     /// The id as the provider writes it.
@@ -114,6 +137,10 @@ impl Extend<StoredId> for StoredIds {
     }
 }
 
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').filter_map(|pair| pair.split_once('='))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +174,32 @@ mod tests {
         assert_eq!(StoredId::of_uri("https://example.com/files/abc"), None);
         assert_eq!(StoredId::of_uri("https://youtu.be/abc"), None);
         assert_eq!(StoredId::of_uri("gs://bucket/abc"), None);
+    }
+
+    #[test]
+    fn a_query_names_an_upload_or_the_place_in_a_list() {
+        let named = |query| StoredId::of_query(query).filter_map(|id| text(Some(id))).collect();
+        let ids: Vec<_> = named("upload_id=AbC-_9&upload_protocol=resumable");
+        assert_eq!(ids, ["AbC-_9"]);
+        let ids: Vec<_> = named("limit=2&after=file-1");
+        assert_eq!(ids, ["file-1"]);
+        let ids: Vec<_> = named("after_id=msgbatch_1&before_id=");
+        assert_eq!(ids, ["msgbatch_1"]);
+        let ids: Vec<_> = named("alt=media&after&upload_id=a%20b&order=asc");
+        assert!(ids.is_empty(), "{ids:?}");
+    }
+
+    #[test]
+    fn an_answer_tells_the_upload_that_it_has_begun() {
+        let headers = |url: &str| {
+            let name = http::HeaderName::from_static("x-goog-upload-url");
+            HeaderMap::from_iter([(name, http::HeaderValue::from_str(url).unwrap())])
+        };
+        let url = "https://generativelanguage.googleapis.com/upload/v1beta/files";
+        let begun = headers(&format!("{url}?upload_protocol=resumable&upload_id=AbC-_9"));
+        assert_eq!(text(StoredId::of_headers(&begun)).as_deref(), Some("AbC-_9"));
+        assert_eq!(StoredId::of_headers(&headers(url)), None);
+        assert_eq!(StoredId::of_headers(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Ledger {
         if sample.limit == Some(0) || (sample.limit.is_none() && sample.remaining.is_none()) {
             return;
         }
-        let implied = implied_window(sample);
+        // Where the provider's habit or the header tells the window, rest and reset do not.
+        let implied = if sample.window.is_some() { None } else { implied_window(sample) };
         let Some(index) = self.bucket_for(sample, implied, reservation.seq, now) else { return };
         let sight = Sight {
             seq: reservation.seq,

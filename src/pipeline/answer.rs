@@ -15,7 +15,7 @@ use super::outbound;
 use super::refusal::{Hint, Refusal};
 use super::relay::{self, Broken, Relay};
 use super::{headers, snapshot::Provider};
-use crate::formats::{self, Meter, Plan, Refused, Verdict, Wire};
+use crate::formats::{self, Meter, Plan, Refused, StoredId, Verdict, Wire};
 use crate::telemetry::Outcome;
 
 /// The body of an answer.
@@ -126,6 +126,9 @@ pub(super) fn relay(
     tell_effort(&exchange, &mut head.headers);
     if strips {
         head.headers.remove(CONTENT_LENGTH);
+    }
+    if let Some(spending) = &spending {
+        spending.remember(&StoredId::of_headers(&head.headers));
     }
     exchange.answered(head.status.as_u16(), &head.headers);
     let outcome = if heard.judgement.verdict == Verdict::Ok {

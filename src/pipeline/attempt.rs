@@ -351,7 +351,7 @@ impl<'a> Trial<'a> {
         let heard = &carried.heard;
         let status = heard.head.status;
         let elsewhere = self.may_be_elsewhere(&carried);
-        self.exchange.judged(&heard.judgement, Some(status.as_u16()));
+        self.exchange.judged(&heard.judgement, Some(status.as_u16()), &heard.samples);
         let spending = carried.spending.take()?;
         if elsewhere {
             let known = Judgement::of(Verdict::RequestInvalid);
@@ -429,7 +429,7 @@ impl<'a> Trial<'a> {
             return Ok(None);
         }
         let judgement = Judgement::of(error.verdict());
-        self.exchange.judged(&judgement, None);
+        self.exchange.judged(&judgement, None, &[]);
         if matches!(error.fault(), Fault::RequestBody | Fault::Request) {
             spending.cancel();
             let message = "the request's body ended before it was complete";

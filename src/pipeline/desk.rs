@@ -11,7 +11,7 @@ use super::exchange::Exchange;
 use super::wait::Lines;
 use crate::clock::Moment;
 use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Judgement, Samples, StoredIds, Verdict};
+use crate::formats::{self, Dialect, Judgement, Samples, StoredId, StoredIds, Verdict};
 use crate::keys::{
     Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
 };
@@ -246,10 +246,11 @@ impl Spending {
         let dialect = self.desk.dialect;
         if let Outcome::Error { code } = &reading.outcome {
             let judgement = formats::judge_event(dialect, code.as_deref());
-            exchange.judged(&Judgement { verdict: Verdict::MidStream, ..judgement.clone() }, None);
+            let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
+            exchange.judged(&met, None, &[]);
             self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
         }
-        self.remember(&reading.stored);
+        self.remember(reading.stored.iter());
         let flowed = reading.output / 4;
         self.give_back(|pool, reservation, now| {
             let actual = match &reading.usage {
@@ -263,13 +264,15 @@ impl Spending {
         });
     }
 
-    fn remember(&self, made: &StoredIds) {
-        if made.is_empty() {
+    /// The group that is being spent made these.
+    pub fn remember<'i>(&self, made: impl IntoIterator<Item = &'i StoredId>) {
+        let Some(reservation) = &self.reservation else { return };
+        let mut made = made.into_iter().peekable();
+        if made.peek().is_none() {
             return;
         }
-        let Some(reservation) = &self.reservation else { return };
         let mut state = self.desk.lock();
-        for id in made.iter() {
+        for id in made {
             state.stored.remember(id.as_str(), reservation.group());
         }
     }

@@ -42,7 +42,8 @@ pub(super) enum Door {
         /// Bytes of the path before what the provider sees.
         prefix: usize,
     },
-    /// `/v1/…` or `/v1beta/…`: the model name chooses.
+    /// `/v1/…` or `/v1beta/…`: the model name chooses, or who made the stored thing that is asked
+    /// for.
     Unified,
 }
 
@@ -88,7 +89,7 @@ pub(super) fn caller_wire(snapshot: &Snapshot, parts: &Parts) -> Wire {
 fn likely_wire(path: &str, headers: &HeaderMap) -> Wire {
     if headers.contains_key("anthropic-version") || path.contains("/messages") {
         Wire::Anthropic
-    } else if headers.contains_key("x-goog-api-key") || path.starts_with("/v1beta/") {
+    } else if headers.contains_key("x-goog-api-key") || path.contains("/v1beta/") {
         Wire::Gemini
     } else {
         Wire::OpenAi
@@ -97,13 +98,14 @@ fn likely_wire(path: &str, headers: &HeaderMap) -> Wire {
 
 fn find_door(snapshot: &Snapshot, parts: &Parts) -> Result<(Door, PathFacts), Refusal> {
     let path = parts.uri.path();
+    let query = parts.uri.query().unwrap_or_default();
     if let Some((provider, prefix)) = direct(snapshot, path) {
         let rest = path.get(prefix..).unwrap_or_default();
         let facts = formats::read_path(provider.wire, &parts.method, rest);
-        return Ok((Door::Direct { prefix }, facts));
+        return Ok((Door::Direct { prefix }, facts.with_query(query)));
     }
     if let Some(facts) = formats::door(&parts.method, path, &parts.headers) {
-        return Ok((Door::Unified, facts));
+        return Ok((Door::Unified, facts.with_query(query)));
     }
     Err(nowhere(snapshot, parts))
 }
@@ -117,6 +119,9 @@ fn direct<'s>(snapshot: &'s Snapshot, path: &str) -> Option<(&'s Provider, usize
 
 fn nowhere(snapshot: &Snapshot, parts: &Parts) -> Refusal {
     let path = parts.uri.path();
+    if snapshot.providers.is_empty() && known_beginning(path) {
+        return keyless();
+    }
     let first = path.split('/').nth(1).unwrap_or_default();
     if matches!(first, "v1" | "v1beta" | "") {
         let other = [Method::POST, Method::GET].into_iter().find(|method| {
@@ -132,6 +137,18 @@ fn nowhere(snapshot: &Snapshot, parts: &Parts) -> Refusal {
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let message = format!("there is no provider {first:?}; configured are: {known}");
     Refusal::new(Reason::UnknownProvider, message)
+}
+
+/// Whether the path begins with the name of a provider that a key alone would make one here.
+fn known_beginning(path: &str) -> bool {
+    path.split('/').nth(1).is_some_and(|name| formats::known::named(name).is_some())
+}
+
+/// Nothing is configured, and there is no key either.
+fn keyless() -> Refusal {
+    let message = "there is no key: put one into OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or \
+                   the like, in the environment or in the Secret keyweir-keys";
+    Refusal::new(Reason::KeysInvalid, message)
 }
 
 async fn take_body(
@@ -204,6 +221,14 @@ fn resolve(
         let target = Target { provider, model: model.map(Into::into) };
         return Ok(Resolved { targets: vec![target], alias: false });
     }
+    if snapshot.providers.is_empty() {
+        return Err(keyless());
+    }
+    if model.is_none()
+        && let Some(provider) = made_by(snapshot, path.wire, facts)
+    {
+        return Ok(Resolved { targets: vec![Target { provider, model: None }], alias: false });
+    }
     snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
@@ -222,6 +247,19 @@ fn resolve(
             ),
         ),
     })
+}
+
+/// The provider that made what the request names, be it the first of the wire format or not: an
+/// upload that began below its name goes on at the unified door.
+fn made_by(snapshot: &Snapshot, wire: Wire, facts: &Facts) -> Option<usize> {
+    if facts.stored.is_empty() {
+        return None;
+    }
+    let mut providers = snapshot.providers.iter().enumerate();
+    let (provider, _) = providers.find(|(place, provider)| {
+        snapshot.routes.speaks(*place, wire) && provider.desk.maker(&facts.stored).is_some()
+    })?;
+    Some(provider)
 }
 
 fn allow(exchange: &Exchange, model: &str) -> Result<(), Refusal> {

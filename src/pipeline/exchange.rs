@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::callers::Terms;
 use crate::clock::{Moment, Now};
-use crate::formats::{Judgement, Usage, Verdict};
+use crate::formats::{Judgement, Sample, Usage, Verdict};
 use crate::lifecycle::Clock;
 use crate::telemetry::metrics::Waiting;
 use crate::telemetry::{Lane, LaneId, Outcome, Record};
@@ -56,6 +56,7 @@ pub struct Exchange {
 struct Last {
     verdict: Verdict,
     status: Option<u16>,
+    limit: Option<Sample>,
     code: Option<Box<str>>,
     retry_after: Option<Duration>,
 }
@@ -128,7 +129,7 @@ impl Exchange {
     }
 
     /// Notes what the upstream answer meant.
-    pub fn judged(&mut self, judgement: &Judgement, status: Option<u16>) {
+    pub fn judged(&mut self, judgement: &Judgement, status: Option<u16>, samples: &[Sample]) {
         let Some(lane) = &self.lane else { return };
         lane.response(judgement.verdict);
         if !matches!(judgement.verdict, Verdict::Ok) {
@@ -138,6 +139,7 @@ impl Exchange {
         self.last = Some(Last {
             verdict: judgement.verdict,
             status,
+            limit: tightest(samples),
             code: judgement.code.clone(),
             retry_after: judgement.retry_at.map(|at| at.since(now)),
         });
@@ -234,6 +236,7 @@ impl Exchange {
             verdict: last.map(|last| last.verdict),
             upstream_status: last.and_then(|last| last.status),
             upstream_code: last.and_then(|last| last.code.as_deref()),
+            limit: last.and_then(|last| last.limit),
             retry_after: last.and_then(|last| last.retry_after),
             attempts: self.attempts,
             queued: self.queued,
@@ -246,6 +249,15 @@ impl Exchange {
         }
         .write(withheld);
     }
+}
+
+/// The sample with the least left, of its own limit.
+fn tightest(samples: &[Sample]) -> Option<Sample> {
+    let permille = |sample: &Sample| {
+        let (limit, remaining) = (sample.limit?, sample.remaining?);
+        remaining.saturating_mul(1_000).checked_div(limit)
+    };
+    samples.iter().min_by_key(|sample| permille(sample).unwrap_or(u64::MAX)).copied()
 }
 
 impl Drop for Exchange {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::keyring::{self, Keyring};
+use crate::callers::Callers;
 use crate::config::used::{self, Config, Strategy};
 use crate::config::{self, Diagnostic, Severity, Source};
 use crate::keys::Backoff;
@@ -31,10 +32,9 @@ pub(super) struct Builder {
     settings: Settled,
     /// Whether a configuration was given that has been in force.
     configured: bool,
+    /// The pod's workload, as the injector tells it.
+    workload: Option<Box<str>>,
 }
-
-/// `tls.caBundle: system` means the system's authorities.
-const SYSTEM: &str = "system";
 
 /// What the process itself is told by the configuration in force.
 #[derive(Debug, Default)]
@@ -79,6 +79,7 @@ impl Builder {
             generation: 0,
             settings: Settled::default(),
             configured: false,
+            workload: environment::variable("KEYWEIR_WORKLOAD").map(Into::into),
         })
     }
 
@@ -139,7 +140,7 @@ impl Builder {
         Snapshot {
             generation: self.generation,
             routes: routes(config),
-            callers: config.callers.clone(),
+            callers: self.callers(config),
             max_body: config.server.max_body,
             response_headers: config.telemetry.response_headers,
             access_log: config.telemetry.access_log,
@@ -148,6 +149,15 @@ impl Builder {
             sheet: Sheet::new(self.metrics.clone()),
             providers,
         }
+    }
+
+    /// Whoever no rule knows is the pod's workload.
+    fn callers(&self, config: &Config) -> Callers {
+        let mut callers = config.callers.clone();
+        if let Some(workload) = &self.workload {
+            callers.default.name.clone_from(workload);
+        }
+        callers
     }
 
     fn provider(
@@ -207,7 +217,7 @@ impl Builder {
     fn destination(&self, provider: &used::Provider) -> Result<Arc<Destination>, String> {
         let roots = match &provider.ca_bundle {
             None => Roots::BuiltIn,
-            Some(path) if path.as_os_str() == SYSTEM => Roots::System,
+            Some(path) if path.as_os_str() == used::SYSTEM_ROOTS => Roots::System,
             Some(path) => {
                 let pem = files::read_text(path).map_err(|problem| problem.to_string())?;
                 Roots::Bundle(Arc::from(pem.as_bytes()))

@@ -184,7 +184,8 @@ impl Observer {
     }
 
     fn group(&self, provider: &Provider, group: &keys::GroupStatus, now: Now) -> QuotaGroupStatus {
-        let state = match group.state {
+        let (state, until) = worst(group);
+        let state = match state {
             GroupState::Open => QuotaGroupState::Available,
             GroupState::Held => QuotaGroupState::Held,
             GroupState::Benched => QuotaGroupState::Benched,
@@ -209,7 +210,7 @@ impl Observer {
         QuotaGroupStatus {
             name: group.name.to_string(),
             state,
-            until: when(group.until, now),
+            until: when(until, now),
             reason_code: None,
             limits,
             breakers,
@@ -258,6 +259,15 @@ impl Observer {
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of a group, or that of a model of it that is held.
+fn worst(group: &keys::GroupStatus) -> (GroupState, Option<Moment>) {
+    let held = group.models.iter().filter(|model| model.state != GroupState::Open);
+    match (group.state, held.max_by_key(|model| model.until)) {
+        (GroupState::Open, Some(model)) => (model.state, model.until),
+        (state, _) => (state, group.until),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::clock::Moment;
-use crate::formats::{Usage, Verdict};
+use crate::formats::{Sample, Usage, Verdict};
 
 /// Which requests leave an access record.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -63,6 +63,8 @@ pub struct Record<'a> {
     pub upstream_status: Option<u16>,
     /// The provider's own word in it.
     pub upstream_code: Option<&'a str>,
+    /// The tightest limit that its headers told of.
+    pub limit: Option<Sample>,
     /// When the provider said to come back, from its answer on.
     pub retry_after: Option<Duration>,
     /// Tries sent upstream.
@@ -133,6 +135,10 @@ impl Record<'_> {
             verdict = self.verdict.map_or("", Verdict::as_str),
             upstream_status = self.upstream_status,
             upstream_code = self.upstream_code,
+            limit_dimension = self.limit.map(|limit| limit.dimension.as_str()),
+            limit = self.limit.and_then(|limit| limit.limit),
+            limit_remaining = self.limit.and_then(|limit| limit.remaining),
+            limit_reset_ms = self.limit.and_then(|limit| limit.reset_in).map(millis),
             retry_after_ms = self.retry_after.map(millis),
             attempts = self.attempts,
             queued_ms = millis(self.queued),

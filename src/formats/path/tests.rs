@@ -139,13 +139,32 @@ fn the_unified_door_knows_its_own_paths() {
         ("/v1beta/models/m:countTokens", Wire::Gemini, Endpoint::GeminiCountTokens),
         ("/v1beta/models/m:embedContent", Wire::Gemini, Endpoint::EmbedContent),
         ("/v1beta/cachedContents", Wire::Gemini, Endpoint::Stored),
+        ("/upload/v1beta/files", Wire::Gemini, Endpoint::Stored),
+        ("/upload/v1/files", Wire::Gemini, Endpoint::Stored),
+        (
+            "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore",
+            Wire::Gemini,
+            Endpoint::Stored,
+        ),
+        ("/download/v1beta/files/f:download", Wire::Gemini, Endpoint::Stored),
     ];
     for (path, wire, endpoint) in cases {
         assert_eq!(open(path), Some((wire, endpoint)), "{path}");
     }
-    for unknown in
-        ["/", "", "/v2/chat", "/v1/unheard", "/v1beta/messages", "/v1", "/x/v1/responses"]
-    {
+    for unknown in [
+        "/",
+        "",
+        "/v2/chat",
+        "/v1/unheard",
+        "/v1beta/messages",
+        "/v1",
+        "/x/v1/responses",
+        "/upload",
+        "/upload/v1",
+        "/upload/v2/files",
+        "/upload/v1/models/m:generateContent",
+        "/upload/v1/messages",
+    ] {
         assert_eq!(open(unknown), None, "{unknown}");
     }
     assert_eq!(door(&Method::PUT, "/v1/embeddings", &none), None, "a method it does not take");
@@ -162,6 +181,20 @@ fn a_shared_path_at_the_door_is_the_askers() {
     assert_eq!(wire(&asker("x-goog-api-key"), "/v1/models"), Wire::Gemini);
     assert_eq!(wire(&HeaderMap::new(), "/v1beta/models"), Wire::Gemini);
     assert_eq!(wire(&asker("anthropic-version"), "/v1/files/file_1"), Wire::Anthropic);
+}
+
+#[test]
+fn a_query_names_stored_things_only_where_the_path_is_about_them() {
+    let query = "upload_id=u1&upload_protocol=resumable";
+    let upload = door(&Method::POST, "/upload/v1beta/files", &HeaderMap::new()).unwrap();
+    assert_eq!(ids(&upload.with_query(query)), ["u1"]);
+    let below = post(Wire::Gemini, "/upload/v1beta/files").with_query(query);
+    assert_eq!(ids(&below), ["u1"], "below a provider's name too");
+    let page = read_path(Wire::OpenAi, &Method::GET, "/v1/files").with_query("after=file-1");
+    assert_eq!(ids(&page), ["file-1"]);
+    assert!(post(Wire::OpenAi, "/v1/chat/completions").with_query("after=x").stored.is_empty());
+    let models = read_path(Wire::Anthropic, &Method::GET, "/v1/models").with_query("after_id=x");
+    assert!(models.stored.is_empty());
 }
 
 #[test]

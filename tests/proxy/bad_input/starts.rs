@@ -97,7 +97,7 @@ fn a_configuration_that_is_not_there_keeps_nothing_from_starting_and_is_taken_wh
     let setup = Setup::default().arg("--config").arg(&place);
     let proxy = kit::with_keys(setup, &["one"]).start();
     let reply = kit::post(&proxy, kit::CHAT_PATH, kit::CHAT);
-    kit::Format::OpenAi.assert_refusal(&reply, 404, "unknown_provider");
+    kit::Format::OpenAi.assert_refusal(&reply, 503, "keys_invalid");
     assert_says(&kit::status(&proxy).to_string(), &["not-there-yet"]);
     let config = kit::openai_at(&upstream.url(), "");
     let _mount = Mount::new(place, &[("keyweir.yaml", &config)]);

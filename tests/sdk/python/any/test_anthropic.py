@@ -80,8 +80,8 @@ def test_a_marked_prompt_is_cached(anthropic_client):
             ],
         ).usage
 
-    ask()
-    assert ask().cache_read_input_tokens > 2000
+    # A pool may ask another organisation, which has a cache of its own.
+    assert any(ask().cache_read_input_tokens > 2000 for _ in range(4))
 
 
 def test_models_are_listed(anthropic_client):
