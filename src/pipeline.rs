@@ -1,5 +1,6 @@
 //! The hall: the walk of a request, one function that reads like the table of rooms.
 
+mod admit;
 mod answer;
 mod attempt;
 mod charge;

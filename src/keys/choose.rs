@@ -238,7 +238,7 @@ impl Pool {
         let keys = if tried { permitted } else { untried };
         let ready = keys.and(self.rack.ready);
         let standing = if ready.is_empty() {
-            let resting = self.rack.soonest(keys);
+            let resting = self.rack.soonest(keys, now);
             resting.map(|(until, cause)| {
                 Standing::Shut(until, Why { cause, binding: None, for_all: false })
             })

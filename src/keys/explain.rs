@@ -51,6 +51,22 @@ impl Pool {
         }
         reasons
     }
+
+    /// Whether some group could carry that request now.
+    pub fn can_carry(&mut self, ask: &Ask<'_>, now: Moment) -> bool {
+        self.rack.tick(now);
+        let field = self.field(ask, now);
+        let mut survey = Survey::default();
+        for slot in field.groups.iter() {
+            self.survey_one(slot, &field, ask, now, &mut survey);
+        }
+        survey.best.is_some() || survey.due.is_some()
+    }
+
+    /// Whether some key is for that caller and no other.
+    pub fn has_keys_of(&self, caller: &str) -> bool {
+        self.callers.iter().any(|(name, _)| **name == *caller)
+    }
 }
 
 fn obstacle(survey: &Survey) -> Option<(Obstacle, Option<&'static str>, Option<Moment>)> {

@@ -68,6 +68,9 @@ pub(super) struct Waits(pub(super) Duration, pub(super) Duration);
 
 /// A probe that nobody ends is forgotten after this.
 const LEASE: Duration = Duration::from_mins(1);
+/// What a probe finds is known when it is answered, and nobody knows when that is. It is expected this
+/// soon: whoever could wait for it must not be turned away for how long it might take at worst.
+pub(super) const SOON: Duration = Duration::from_secs(1);
 /// A moment further away than a month and a day is absurd, and counts as none.
 const ABSURD: Duration = Duration::from_hours(32 * 24);
 
@@ -76,7 +79,7 @@ impl Gate {
         let (until, cause) = match self {
             Self::Open => return Door::Open,
             Self::Closed(closure) => (closure.until, closure.cause),
-            Self::Probing(closure, since) => (*since + LEASE, closure.cause),
+            Self::Probing(closure, since) => ((*since + LEASE).min(now + SOON), closure.cause),
         };
         if now < until { Door::Closed(until, cause) } else { Door::Due }
     }
@@ -203,6 +206,19 @@ mod tests {
         assert_eq!(gate.door(secs(3)), Door::Due);
         gate.probe(secs(3));
         assert_eq!(gate.door(secs(3) + LEASE), Door::Due);
+    }
+
+    #[test]
+    fn what_a_probe_finds_is_expected_soon_however_long_it_may_take() {
+        let mut gate = Gate::default();
+        gate.close(Cause::Breaker, WAITS, &news(0, 1));
+        gate.probe(secs(3));
+        for now in [3, 20, 61] {
+            assert_eq!(gate.door(secs(now)), Door::Closed(secs(now) + SOON, Cause::Breaker));
+        }
+        let last = secs(3) + LEASE;
+        assert_eq!(gate.door(secs(62)), Door::Closed(last, Cause::Breaker));
+        assert_eq!(gate.door(last), Door::Due);
     }
 
     #[test]

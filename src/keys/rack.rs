@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::limits::jitter;
 
 use super::bits::{Bits, Weights};
-use super::gate::Cause;
+use super::gate::{Cause, SOON};
 use super::secret::Fingerprint;
 use super::spec::Pattern;
 
@@ -229,9 +229,9 @@ impl Rack {
     }
 
     /// When the first of `keys` may be sent to, and what it waits for.
-    pub(super) fn soonest(&self, keys: Bits) -> Option<(Moment, Cause)> {
+    pub(super) fn soonest(&self, keys: Bits, now: Moment) -> Option<(Moment, Cause)> {
         let keys = keys.iter().filter_map(|slot| self.get(slot));
-        keys.filter_map(|key| Some((key.ready_at(), key.cause()?))).min_by_key(|(at, _)| *at)
+        keys.filter_map(|key| Some((key.expected_at(now), key.cause()?))).min_by_key(|(at, _)| *at)
     }
 
     /// When time changes something, the soonest.
@@ -256,6 +256,18 @@ impl Key {
             Health::Resting(_, until) => until,
             Health::Retrying(_, since) => since + LEASE,
             Health::Disabled => Moment::NEVER,
+        }
+    }
+
+    /// When it is likely that it may be sent to: what its last chance comes to is known soon.
+    fn expected_at(&self, now: Moment) -> Moment {
+        match self.health {
+            Health::Retrying(..) => self.ready_at().min(now + SOON),
+            Health::Untested
+            | Health::Trying(_)
+            | Health::Good
+            | Health::Resting(..)
+            | Health::Disabled => self.ready_at(),
         }
     }
 

@@ -61,7 +61,8 @@ impl Tried {
         self.any == Any::Nothing
     }
 
-    pub(super) const fn not_found(&self) -> bool {
+    /// Whether so many groups have said that there is no such model that it is believed.
+    pub const fn not_found(&self) -> bool {
         self.not_found >= NOT_FOUND_ENOUGH
     }
 }

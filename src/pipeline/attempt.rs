@@ -7,8 +7,9 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
-use super::desk::{Card, Found, Spending, Verdicted};
+use super::desk::{Card, Spending, Verdicted};
 use super::entry::{Errand, InBody};
 use super::exchange::Exchange;
 use super::giving_up;
@@ -16,13 +17,13 @@ use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use super::verdicts::{self, Heard};
 use super::wait::Place;
-use super::{Hall, charge, outbound};
-use crate::clock::{Moment, Now};
+use super::{Hall, outbound};
+use crate::clock::Moment;
 use crate::formats::{Judgement, Samples, Verdict};
-use crate::keys::{self, Ask, Backoff, Body, GroupId, Nothing, Tried};
+use crate::keys::{GroupId, Tried};
 use crate::telemetry::LaneId;
 use crate::upstream::{
-    Destination, Fault, Outbound, ResponseBody, SendError, Sent, Tunnel, Tunnelled, Upstream,
+    Destination, Fault, Outbound, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled, Upstream,
 };
 
 /// An answer on its way to the client.
@@ -76,7 +77,8 @@ pub(super) struct Trial<'a> {
     pub(super) errand: &'a Errand,
     /// What was tried of each target.
     pub(super) legs: SmallVec<[Leg; 2]>,
-    place: Option<(usize, Place)>,
+    /// Through which it is called while it stands in a line.
+    pub(super) called: Option<Arc<Notify>>,
     last_provider: Option<usize>,
     /// Tries of which nothing was sent, because the connection was being closed.
     unsent: u32,
@@ -89,27 +91,21 @@ pub(super) struct Trial<'a> {
 pub(super) struct Leg {
     pub(super) tried: Tried,
     /// The group that made what the request names.
-    stored_in: Option<GroupId>,
+    pub(super) stored_in: Option<GroupId>,
     /// When what was tried may be tried again.
-    again_at: Option<Moment>,
+    pub(super) again_at: Option<Moment>,
     /// Trying again cannot help: what the request names is not known there, or it is too large.
-    in_vain: bool,
-    backoff: Duration,
+    pub(super) in_vain: bool,
+    pub(super) backoff: Duration,
+    /// Its place in the target's line, while it waits there.
+    pub(super) place: Option<Place>,
 }
 
 /// Capacity taken for one try.
-struct Admitted {
-    target: usize,
-    card: Arc<Card>,
-    spending: Spending,
-}
-
-/// What can be done now.
-enum View {
-    Go(Admitted),
-    /// Nothing before that moment: in the line of a target, or in none.
-    Wait(Moment, Option<usize>),
-    Stuck,
+pub(super) struct Admitted {
+    pub(super) target: usize,
+    pub(super) card: Arc<Card>,
+    pub(super) spending: Spending,
 }
 
 impl<'a> Trial<'a> {
@@ -127,6 +123,7 @@ impl<'a> Trial<'a> {
             let stored_in = maker.and_then(|provider| provider.desk.maker(stored));
             legs.push(Leg { stored_in, ..Leg::default() });
         }
+<<<<<<< HEAD
         let (place, last_provider, kept) = (None, None, None);
         Self { hall, exchange, parts, errand, legs, place, last_provider, unsent: 0, kept }
     }
@@ -297,6 +294,10 @@ impl<'a> Trial<'a> {
         drop(waiting);
         self.exchange.has_waited(since);
         true
+=======
+        let (called, last_provider, kept) = (None, None, None);
+        Self { hall, exchange, parts, errand, legs, called, last_provider, unsent: 0, kept }
+>>>>>>> review
     }
 
     /// One try. An answer for the client, or nothing yet.
@@ -366,7 +367,7 @@ impl<'a> Trial<'a> {
         let final_word = heard.judgement.verdict == Verdict::RequestInvalid && !elsewhere;
         self.note(carried.target, &spending, &carried.heard.judgement, status, elsewhere);
         spending.refused();
-        if final_word || !self.can_be_sent_again() {
+        if final_word {
             return Some(carried);
         }
         // The first 404 of a thing that nobody knows is the one to return.
@@ -404,12 +405,19 @@ impl<'a> Trial<'a> {
     ) {
         let Some(leg) = self.legs.get_mut(target) else { return };
         let Some(attempt) = spending.attempt() else { return };
-        leg.in_vain = elsewhere || judgement.oversized;
-        if elsewhere {
-            leg.tried.note_unknown(attempt);
-        } else if judgement.verdict != Verdict::RateLimited || judgement.oversized {
+        if judgement.verdict == Verdict::RateLimited && !judgement.oversized {
             // After a plain rate limit the scales say when to come back, and coming back then is
             // no retry: the group was never at fault.
+            return;
+        }
+        let no_such_model =
+            judgement.verdict == Verdict::KeyForbidden && status == StatusCode::NOT_FOUND;
+        leg.in_vain = elsewhere || judgement.oversized || no_such_model;
+        // After another failure, another wait.
+        leg.again_at = None;
+        if elsewhere {
+            leg.tried.note_unknown(attempt);
+        } else {
             leg.tried.note(attempt, judgement.verdict, status.as_u16());
         }
     }
@@ -428,30 +436,44 @@ impl<'a> Trial<'a> {
             spending.cancel();
             return Ok(None);
         }
+        if error.fault() == Fault::Timeout(Phase::Place) {
+            // Our own bound on connections, for which no group is to be blamed. Other targets have
+            // other connections.
+            if self.legs.len() > 1 {
+                self.note_unanswered(target, &spending, Verdict::ConnectFailed);
+            }
+            spending.cancel();
+            return Ok(None);
+        }
         let judgement = Judgement::of(error.verdict());
         self.exchange.judged(&judgement, None, &[]);
         if matches!(error.fault(), Fault::RequestBody | Fault::Request) {
             spending.cancel();
-            let message = "the request's body ended before it was complete";
+            let message = if error.fault() == Fault::Request {
+                "the request cannot be forwarded"
+            } else {
+                "the request's body ended, or stopped arriving, before it was complete"
+            };
             return Err(Refusal::new(Reason::InvalidRequest, message));
         }
         spending.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
-        if let (Some(leg), Some(attempt)) = (self.legs.get_mut(target), spending.attempt()) {
-            leg.tried.note(attempt, judgement.verdict, 0);
-        }
+        self.note_unanswered(target, &spending, judgement.verdict);
         match error.sent() {
             Sent::No => spending.cancel(),
             // It was, or may have been, sent whole: charged as spent.
             Sent::Maybe | Sent::Yes => drop(spending),
         }
-        if self.can_be_sent_again() {
-            return Ok(None);
-        }
-        let message = format!("{error}, and the body was too large to be kept for another try");
-        Err(Refusal::new(Reason::ProvidersUnavailable, message))
+        Ok(None)
     }
 
-    fn can_be_sent_again(&self) -> bool {
+    fn note_unanswered(&mut self, target: usize, spending: &Spending, verdict: Verdict) {
+        if let (Some(leg), Some(attempt)) = (self.legs.get_mut(target), spending.attempt()) {
+            leg.tried.note(attempt, verdict, 0);
+            (leg.again_at, leg.in_vain) = (None, false);
+        }
+    }
+
+    pub(super) fn can_be_sent_again(&self) -> bool {
         match &self.errand.body {
             InBody::Streams(replay) => replay.whole(),
             InBody::Empty | InBody::Whole(_) => true,

@@ -132,10 +132,17 @@ impl Desk {
         if state.budget.withdraw(now) { Ok(()) } else { Err(state.budget.next(now)) }
     }
 
-    /// The group that made one of these, if that is remembered.
+    /// The group that made one of these, if that is remembered and the group is still there.
     pub fn maker(&self, ids: &StoredIds) -> Option<GroupId> {
         let mut state = self.lock();
-        ids.iter().find_map(|id| state.stored.find(id.as_str()))
+        let State { stored, pool, .. } = &mut *state;
+        let mut makers = ids.iter().filter_map(|id| stored.find(id.as_str()));
+        makers.find(|group| pool.group_name(*group).is_some())
+    }
+
+    /// Whether some key is for that caller and no other.
+    pub fn has_keys_of(&self, caller: &str) -> bool {
+        self.lock().pool.has_keys_of(caller)
     }
 
     /// Looks at the pool, for status and metrics.
