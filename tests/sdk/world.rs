@@ -60,10 +60,10 @@ impl World {
     /// The environment variables of `tests/sdk/README.md`.
     pub(crate) fn told(&self) -> Vec<(String, String)> {
         let simulator = self.simulator.url();
-        let root = self.proxy.as_ref().map_or_else(
-            || simulator.clone(),
-            |proxy| format!("http://{}", proxy.data),
-        );
+        let root = self
+            .proxy
+            .as_ref()
+            .map_or_else(|| simulator.clone(), |proxy| format!("http://{}", proxy.data));
         let mut told = vec![("KEYWEIR_SIMULATOR".to_owned(), simulator)];
         if let Some(proxy) = &self.proxy {
             told.push(("KEYWEIR_PROXY".to_owned(), root.clone()));
@@ -90,7 +90,8 @@ impl Provider {
         let account = |name: &str, keys: &[&str]| {
             let name = format!("{}{name}", self.name);
             let account = Account::new(self.habit, &name);
-            let account = keys.iter().fold(account, |account, key| account.key(key, &self.key(key)));
+            let account =
+                keys.iter().fold(account, |account, key| account.key(key, &self.key(key)));
             self.models().into_iter().fold(account, Account::model)
         };
         [account("", &["one", "two"]), account("-other", &["three"]), account("-spent", &["four"])]
