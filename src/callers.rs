@@ -57,6 +57,16 @@ pub struct Terms {
     pub max_wait: Duration,
 }
 
+/// What a request asks for itself.
+static PRIORITY: HeaderName = HeaderName::from_static("x-keyweir-priority");
+static MAX_WAIT: HeaderName = HeaderName::from_static("x-keyweir-max-wait");
+/// How long a client says that it waits, in seconds.
+static PATIENCE: [HeaderName; 3] = [
+    HeaderName::from_static("x-stainless-timeout"),
+    HeaderName::from_static("x-stainless-read-timeout"),
+    HeaderName::from_static("x-server-timeout"),
+];
+
 impl Callers {
     /// The rule that holds for a request with these headers, with its place: 0 is the default's,
     /// the first rule's is 1.
@@ -83,11 +93,10 @@ impl Caller {
     /// class up to `max_priority`. A client that says when it stops waiting (`x-stainless-timeout`,
     /// `x-stainless-read-timeout` and `x-server-timeout`, in seconds) is not kept longer than that.
     pub fn terms(&self, headers: &HeaderMap) -> Terms {
-        let asked = text(headers, "x-keyweir-priority").and_then(Priority::named);
+        let asked = text(headers, &PRIORITY).and_then(Priority::named);
         let priority = asked.map_or(self.priority, |asked| asked.min(self.max_priority));
-        let asked = text(headers, "x-keyweir-max-wait").and_then(wait);
-        let patience = ["x-stainless-timeout", "x-stainless-read-timeout", "x-server-timeout"];
-        let patience = patience.into_iter().filter_map(|name| seconds(text(headers, name)?));
+        let asked = text(headers, &MAX_WAIT).and_then(wait);
+        let patience = PATIENCE.iter().filter_map(|name| seconds(text(headers, name)?));
         let max_wait = asked.into_iter().chain(patience).fold(self.max_wait, Duration::min);
         Terms { priority, max_wait }
     }
@@ -131,7 +140,7 @@ impl Priority {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 

@@ -1,13 +1,12 @@
 //! The upstream: as cheap as it can be, so that the proxies are what is measured.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock, mpsc};
-use std::thread;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
@@ -27,13 +26,13 @@ struct Answers {
     stream_head: Vec<u8>,
     event: Vec<u8>,
     bulk: Vec<u8>,
-    pacer: mpsc::Sender<Pace>,
+    paced: Rc<RefCell<BinaryHeap<Reverse<Pace>>>>,
     streams: Cell<u32>,
 }
 
-/// A stream whose events another thread writes when they are due.
+/// A stream whose events are written when they are due.
 struct Pace {
-    stream: Arc<TcpStream>,
+    stream: Rc<TcpStream>,
     period: Duration,
     due: Instant,
     left: usize,
@@ -51,20 +50,21 @@ pub(crate) async fn start() -> SocketAddr {
         stream_head: wire::stream_head(),
         bulk: event.repeat(PIECE / event.len()),
         event,
-        pacer: start_pacer(),
+        paced: Rc::default(),
         streams: Cell::new(0),
     });
+    tokio::task::spawn_local(pace(Rc::clone(&answers.paced)));
     tokio::task::spawn_local(async move {
         loop {
             let (stream, _) = listener.accept().await.expect("accept");
             stream.set_nodelay(true).expect("set TCP_NODELAY");
-            tokio::task::spawn_local(converse(Arc::new(stream), Rc::clone(&answers)));
+            tokio::task::spawn_local(converse(Rc::new(stream), Rc::clone(&answers)));
         }
     });
     addr
 }
 
-async fn converse(stream: Arc<TcpStream>, answers: Rc<Answers>) {
+async fn converse(stream: Rc<TcpStream>, answers: Rc<Answers>) {
     let mut buffer = Vec::with_capacity(PIECE);
     while let Some(length) = read_request(&stream, &mut buffer).await {
         let request = &buffer[..length];
@@ -78,7 +78,7 @@ async fn converse(stream: Arc<TcpStream>, answers: Rc<Answers>) {
     }
 }
 
-async fn answer(stream: &Arc<TcpStream>, request: &[u8], answers: &Answers) -> Option<()> {
+async fn answer(stream: &Rc<TcpStream>, request: &[u8], answers: &Answers) -> Option<()> {
     let traffic = Traffic::ALL
         .into_iter()
         .find(|traffic| memmem::find(request, traffic.user().as_bytes()).is_some());
@@ -100,9 +100,9 @@ async fn answer(stream: &Arc<TcpStream>, request: &[u8], answers: &Answers) -> O
     // The phases of streams are spread over the period, as those of strangers are.
     let phase = answers.streams.replace(answers.streams.get().wrapping_add(61)) % 101;
     let due = now() + period * phase / 101;
-    let stream = Arc::clone(stream);
+    let stream = Rc::clone(stream);
     let pace = Pace { stream, period, due, left: events, end, done };
-    answers.pacer.send(pace).ok()?;
+    answers.paced.borrow_mut().push(Reverse(pace));
     end_of_stream.await.ok()
 }
 
@@ -146,28 +146,17 @@ async fn read_request(stream: &TcpStream, buffer: &mut Vec<u8>) -> Option<usize>
     }
 }
 
-/// Starts the thread that writes each event when it is due, not in the ticks of a runtime's timer.
-fn start_pacer() -> mpsc::Sender<Pace> {
-    let (sender, streams) = mpsc::channel();
-    thread::spawn(move || {
-        let mut waiting = BinaryHeap::new();
-        loop {
-            let next =
-                waiting.peek().map_or(Duration::from_secs(1), |Reverse(pace): &Reverse<Pace>| {
-                    pace.due.saturating_duration_since(now())
-                });
-            match streams.recv_timeout(next) {
-                Ok(pace) => waiting.push(Reverse(pace)),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-            }
-            while waiting.peek().is_some_and(|Reverse(pace)| pace.due <= now()) {
-                let Some(Reverse(pace)) = waiting.pop() else { return };
-                waiting.extend(pace.step().map(Reverse));
-            }
+/// Writes each event when it is due. It never rests, and so neither does the runtime: a load that
+/// sleeps has to be woken by whoever sends to it, which costs the slower proxy more than the faster.
+async fn pace(waiting: Rc<RefCell<BinaryHeap<Reverse<Pace>>>>) {
+    loop {
+        tokio::task::yield_now().await;
+        let mut waiting = waiting.borrow_mut();
+        while waiting.peek().is_some_and(|Reverse(pace)| pace.due <= now()) {
+            let next = waiting.pop().and_then(|Reverse(pace)| pace.step());
+            waiting.extend(next.map(Reverse));
         }
-    });
-    sender
+    }
 }
 
 impl Pace {

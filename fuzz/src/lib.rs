@@ -1,7 +1,7 @@
 //! What the fuzz targets share: a body that is cut anywhere must be read as the whole.
 
 use bytes::Bytes;
-use keyweir::formats::{Dialect, Endpoint, Meter, Plan, Reading, Wire};
+use keyweir::formats::{Dialect, Endpoint, Meter, Plan, Wire, meter::Reading};
 
 /// Every endpoint that answers in a way of its own, with its wire format.
 pub const ENDPOINTS: [(Wire, Endpoint); 8] = [

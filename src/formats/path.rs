@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use smallvec::SmallVec;
 
 use super::stored::{StoredId, StoredIds};
@@ -119,6 +119,10 @@ pub fn read_path(wire: Wire, method: &Method, path: &str) -> PathFacts {
         .unwrap_or_else(|| PathFacts::of(Endpoint::Other, wire))
 }
 
+/// Headers that tell whose SDK asks.
+static ANTHROPIC: HeaderName = HeaderName::from_static("anthropic-version");
+static GEMINI: HeaderName = HeaderName::from_static("x-goog-api-key");
+
 /// Reads `path` (without its query) at the unified door, `/v1/…` and `/v1beta/…`, where the path
 /// tells the wire format. `None` is an unknown path, or a method that it does not take.
 ///
@@ -130,10 +134,10 @@ pub fn read_path(wire: Wire, method: &Method, path: &str) -> PathFacts {
 /// `anthropic-version` is Anthropic's, `x-goog-api-key` Gemini's.
 pub fn door(method: &Method, path: &str, headers: &HeaderMap) -> Option<PathFacts> {
     let segments = Segments::split(path)?;
-    let asker = if headers.contains_key("anthropic-version") {
+    let asker = if headers.contains_key(&ANTHROPIC) {
         Some(Wire::Anthropic)
     } else {
-        headers.contains_key("x-goog-api-key").then_some(Wire::Gemini)
+        headers.contains_key(&GEMINI).then_some(Wire::Gemini)
     };
     match *segments.names().first()? {
         "v1" => recognise(asker.unwrap_or(Wire::OpenAi), method, &segments, 1),

@@ -27,10 +27,16 @@ pub enum AnswerBody {
     Relayed(Box<Relay>),
 }
 
-/// Names of headers that are ours.
+/// Names of headers, made once: a name that is text is spelt out again at each look-up.
 pub(super) mod names {
     use http::HeaderName;
 
+    /// The id of a request.
+    pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// Where Anthropic's SDKs look for it.
+    pub(crate) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+    /// The trace that a request belongs to (W3C Trace Context).
+    pub(crate) const TRACE: HeaderName = HeaderName::from_static("traceparent");
     /// Which provider answered.
     pub(crate) const PROVIDER: HeaderName = HeaderName::from_static("x-keyweir-provider");
     /// Under which key, by name.
@@ -47,9 +53,6 @@ pub(super) mod names {
     pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Where Anthropic's SDKs look for it.
-const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -76,9 +79,9 @@ pub(super) fn refuse(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
     if wire == Wire::Anthropic {
-        headers.insert(ANTHROPIC_REQUEST_ID, id.clone());
+        headers.insert(names::ANTHROPIC_REQUEST_ID, id.clone());
     }
-    headers.insert(REQUEST_ID, id.clone());
+    headers.insert(names::REQUEST_ID, id.clone());
     headers.insert(names::ERROR, HeaderValue::from_static(row.code));
     if let Some(wait) = retry_after {
         // Rounded up, so that coming back then is not too soon.
@@ -185,9 +188,18 @@ pub(super) fn tell_effort(exchange: &Exchange, headers: &mut HeaderMap) {
     if !exchange.snapshot.response_headers {
         return;
     }
-    headers.insert(names::ATTEMPTS, HeaderValue::from(exchange.attempts));
+    headers.insert(names::ATTEMPTS, number(exchange.attempts.into()));
     let queued = u64::try_from(exchange.queued.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(names::QUEUED, HeaderValue::from(queued));
+    headers.insert(names::QUEUED, number(queued));
+}
+
+/// A number as a header's value; the usual ones are ready.
+fn number(number: u64) -> HeaderValue {
+    match number {
+        0 => HeaderValue::from_static("0"),
+        1 => HeaderValue::from_static("1"),
+        _ => HeaderValue::from(number),
+    }
 }
 
 /// The client's own id, or a fresh one.

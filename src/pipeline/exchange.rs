@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use smallvec::SmallVec;
 
+use super::answer::names::{ANTHROPIC_REQUEST_ID, REQUEST_ID, TRACE};
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::callers::Terms;
@@ -86,8 +87,8 @@ impl Exchange {
             queued: Duration::ZERO,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
-            request_id: parts.headers.get("x-request-id").cloned(),
-            trace: parts.headers.get("traceparent").cloned(),
+            request_id: parts.headers.get(REQUEST_ID).cloned(),
+            trace: parts.headers.get(TRACE).cloned(),
             away: Duration::ZERO,
             lane: None,
             failures: SmallVec::new(),
@@ -154,7 +155,7 @@ impl Exchange {
         if self.queued > Duration::ZERO {
             metrics.queue_wait.observe(self.queued.as_secs_f64());
         }
-        let id = headers.get("x-request-id").or_else(|| headers.get("request-id"));
+        let id = headers.get(REQUEST_ID).or_else(|| headers.get(ANTHROPIC_REQUEST_ID));
         if let Some(id) = id {
             self.request_id = Some(id.clone());
         }

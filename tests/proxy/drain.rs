@@ -40,7 +40,7 @@ fn held() -> (Upstream, mpsc::Sender<()>) {
 
 fn start(upstream: &Upstream, args: &[&str]) -> Proxy {
     let setup = Setup::default().config(&kit::openai_at(&upstream.url(), ""));
-    let setup = args.iter().fold(setup, |setup, arg| setup.arg(arg));
+    let setup = args.iter().fold(setup, Setup::arg);
     kit::with_keys(setup, &["one"]).start()
 }
 

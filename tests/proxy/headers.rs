@@ -25,7 +25,7 @@ fn the_client_s_credential_in_any_form_never_goes_upstream() {
     for (format, own) in [
         (Format::OpenAi, ("authorization", format!("Bearer {value}"))),
         (Format::Anthropic, ("x-api-key", value.clone())),
-        (Format::Gemini, ("x-goog-api-key", value.clone())),
+        (Format::Gemini, ("x-goog-api-key", value)),
     ] {
         let direct = format!("/{}{}", format.provider(), format.path());
         for path in [format.path(), &direct] {

@@ -60,11 +60,11 @@ const KEYS: [&str; 10] =
 /// What Keyweir itself said in an answer: its refusals' bodies, and its own headers.
 fn own_words(reply: &Reply) -> String {
     let ours = reply.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-keyweir"));
-    let mut words: String = ours.map(|(name, value)| format!("{name}: {value:?}\n")).collect();
+    let mut words: Vec<_> = ours.map(|(name, value)| format!("{name}: {value:?}")).collect();
     if reply.header("x-keyweir-error").is_some() {
-        words += &reply.text();
+        words.push(reply.text());
     }
-    words
+    words.join("\n") + "\n"
 }
 
 fn everything(proxy: &Proxy, said: &mut String) {
@@ -111,7 +111,7 @@ fn nothing_that_keyweir_writes_holds_a_key_a_prompt_or_an_answer() {
     let fresh_in_use = [("result", "success")];
     kit::until_sum(&proxy, "keyweir_config_reloads_total", &fresh_in_use, 1.0);
     everything(&proxy, &mut said);
-    let bad = config.clone() + "nonsense: true\n";
+    let bad = config + "nonsense: true\n";
     proxy.config.as_mut().expect("mounted").swap(&[("keyweir.yaml", &bad)]);
     kit::until_sum(&proxy, "keyweir_config_reloads_total", &[("result", "refused")], 1.0);
     for path in ["/metrics", "/status", "/", "/ready", "/live", "/nothing"] {

@@ -16,5 +16,6 @@ mod leak;
 mod reload;
 mod stored;
 mod streams;
+mod uploads;
 mod verdicts;
 mod websocket;

@@ -94,7 +94,7 @@ fn a_refused_upgrade_is_an_answer_like_any_other_and_leads_to_another_key() {
         Then::Close
     });
     let proxy = kit::openai_proxy(&upstream, &["bad", "good"]);
-    for _ in 0..12 {
+    for _ in 0..30 {
         drop(open(&proxy));
     }
     let uses = kit::uses(&upstream.take());

@@ -174,7 +174,7 @@ fn the_unified_door_knows_its_own_paths() {
 fn a_shared_path_at_the_door_is_the_askers() {
     let wire = |headers: &HeaderMap, path| door(&Method::GET, path, headers).unwrap().wire;
     let asker = |name: &'static str| {
-        HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_static("x"))])
+        HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))])
     };
     assert_eq!(wire(&HeaderMap::new(), "/v1/models"), Wire::OpenAi);
     assert_eq!(wire(&asker("anthropic-version"), "/v1/models"), Wire::Anthropic);

@@ -185,7 +185,7 @@ fn slow_heads_and_slow_bodies_hold_up_nobody_else_and_are_served_when_they_are_w
         "POST {CHAT_PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         CHAT.len()
     );
-    let whole = head.clone() + CHAT;
+    let whole = [head.as_bytes(), CHAT.as_bytes()].concat();
     let cuts = [1, 20, head.len() - 3, head.len(), head.len() + 1, whole.len() - 1];
     let mut slow: Vec<(Raw, usize)> = Vec::new();
     for cut in cuts.into_iter().cycle().take(60) {

@@ -198,14 +198,7 @@ fn a_slow_reader_holds_up_its_own_provider_and_nobody_else() {
     for _ in 0..20 {
         assert_eq!(kit::post(&proxy, CHAT_PATH, CHAT).status, 200);
     }
-    let resident = resident_kib(proxy.id());
+    let resident = kit::resident_kib(proxy.id());
     assert!(resident < 60 * 1024, "120 MB are not held for one slow reader: {resident} KiB");
     drop(slow);
-}
-
-/// What the kernel says the process holds in memory.
-fn resident_kib(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("on Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -60,9 +60,19 @@ fn storm() -> Upstream {
 
 #[test]
 fn no_client_sees_a_failure_while_one_key_works() {
+    weather("1");
+}
+
+#[test]
+fn nor_with_two_workers_that_share_the_keys() {
+    weather("2");
+}
+
+fn weather(workers: &str) {
     let upstream = storm();
     let config = kit::openai_at(&upstream.url(), "");
-    let proxy = kit::with_keys(Setup::default().config(&config), &KEYS).start();
+    let setup = Setup::default().config(&config).arg("--workers").arg(workers);
+    let proxy = kit::with_keys(setup, &KEYS).start();
     kit::in_parallel(16, |thread| {
         let mut connection = proxy.connect();
         for number in 0..40 {
