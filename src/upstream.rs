@@ -41,6 +41,7 @@ pub use tls::Roots;
 pub use tunnel::{Tunnel, Tunnelled};
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use http::{HeaderValue, Response, StatusCode, header};
@@ -88,12 +89,24 @@ impl Upstream {
         destination: &Arc<Destination>,
         outbound: Outbound<'_>,
     ) -> Result<Response<ResponseBody>, SendError> {
+        self.send_telling(destination, outbound, &AtomicBool::new(false)).await
+    }
+
+    /// The same. `begun` is true for as long as something of the request may have left: who drops the
+    /// future before that has sent nothing.
+    pub async fn send_telling(
+        &self,
+        destination: &Arc<Destination>,
+        outbound: Outbound<'_>,
+        begun: &AtomicBool,
+    ) -> Result<Response<ResponseBody>, SendError> {
         let pool = self.pool(destination);
         let prepared = Prepared::new(outbound);
-        match attempt(&pool, destination, prepared, Need::Any).await {
+        match attempt(&pool, destination, prepared, (Need::Any, begun)).await {
             Ok(response) => Ok(response),
             Err(Failure { unsent: Some(prepared), .. }) => {
-                let again = attempt(&pool, destination, *prepared, Need::Fresh);
+                begun.store(false, Ordering::Relaxed);
+                let again = attempt(&pool, destination, *prepared, (Need::Fresh, begun));
                 Box::pin(again).await.map_err(|failure| failure.error)
             }
             Err(failure) => Err(failure.error),
@@ -147,9 +160,11 @@ async fn attempt(
     pool: &Arc<Pool>,
     destination: &Destination,
     prepared: Prepared,
-    need: Need,
+    (need, begun): (Need, &AtomicBool),
 ) -> Result<Response<ResponseBody>, Failure> {
-    match pool.acquire(destination, need).await {
+    let line = pool.acquire(destination, need).await;
+    begun.store(line.is_ok(), Ordering::Relaxed);
+    match line {
         Ok(Line::Http1(mut line)) => {
             let response = line.exchange(prepared, &destination.host, &pool.place).await?;
             Ok(response.map(|incoming| ResponseBody::http1(incoming, line, Arc::clone(pool))))
@@ -209,6 +224,7 @@ mod tests {
         let upstream = Upstream::new();
         may_be_sent(&upstream);
         may_be_sent(upstream.send(&there, outbound()));
+        may_be_sent(upstream.send_telling(&there, outbound(), &AtomicBool::new(false)));
         may_be_sent(upstream.tunnel(&there, outbound()));
         may_be_sent(None::<ResponseBody>);
     }

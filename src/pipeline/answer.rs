@@ -82,7 +82,7 @@ pub(super) fn refuse(
     headers.insert(names::ERROR, HeaderValue::from_static(row.code));
     if let Some(wait) = retry_after {
         // Rounded up, so that coming back then is not too soon.
-        let millis = u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
         headers.insert(headers::RETRY_AFTER_MS, HeaderValue::from(millis));
     }
@@ -144,13 +144,26 @@ pub(super) fn relay(
     let parts = relay::Parts {
         head: heard.read,
         body: heard.rest,
+        cut: heard.cut,
         unchanged: !strips,
         meter,
         exchange,
         spending,
         outcome,
     };
-    Response::from_parts(head, AnswerBody::Relayed(Box::new(Relay::new(parts))))
+    let relay = Relay::new(parts);
+    if !is_true_length(&head.headers, &relay) {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    Response::from_parts(head, AnswerBody::Relayed(Box::new(relay)))
+}
+
+/// Whether the length that the head tells can stand: a wrong one would have the client take the next
+/// answer for the rest of this one. That of an answer without a body (`HEAD`) tells of another.
+fn is_true_length(headers: &HeaderMap, relay: &Relay) -> bool {
+    let Some(told) = headers.get(CONTENT_LENGTH) else { return true };
+    let told = told.to_str().ok().and_then(|told| told.parse::<u64>().ok());
+    relay.is_end_stream() || told.is_some() && told == relay.size_hint().exact()
 }
 
 fn meter(

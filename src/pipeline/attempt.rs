@@ -2,6 +2,7 @@
 //! until there is an answer for the client or nothing more to try.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -19,12 +20,10 @@ use super::verdicts::{self, Heard};
 use super::wait::Place;
 use super::{Hall, outbound};
 use crate::clock::Moment;
-use crate::formats::{Judgement, Samples, Verdict};
+use crate::formats::{self, Judgement, Samples, Verdict};
 use crate::keys::{GroupId, Tried};
 use crate::telemetry::LaneId;
-use crate::upstream::{
-    Destination, Fault, Outbound, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled, Upstream,
-};
+use crate::upstream::{Fault, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled};
 
 /// An answer on its way to the client.
 #[derive(Debug)]
@@ -137,14 +136,22 @@ impl<'a> Trial<'a> {
         let model = self.model(target);
         let outbound = outbound::build(provider, model, &card, self.parts, self.errand)?;
         let since = self.exchange.clock.moment();
-        let sent = send(&self.hall.upstream, self.errand, &provider.destination, outbound).await;
+        let (upstream, begun) = (&self.hall.upstream, spending.begun());
+        let sent = if self.errand.upgrade {
+            begun.store(true, Ordering::Relaxed);
+            // Rare and large: boxed, so that every other request's future stays small.
+            Box::pin(upstream.tunnel(&provider.destination, outbound)).await
+        } else {
+            let sent = upstream.send_telling(&provider.destination, outbound, begun).await;
+            sent.map(Tunnelled::Refused)
+        };
         let heard = match sent {
             Ok(Tunnelled::Refused(response)) => {
                 verdicts::hear(provider, response, model, &self.exchange.clock).await
             }
             Ok(Tunnelled::Open(agreed, tunnel)) => {
                 self.exchange.was_away(since);
-                spending.refused();
+                self.agreed(provider, &agreed, spending);
                 return Ok(Some(Answered::Upgraded(agreed, tunnel)));
             }
             Err(error) => {
@@ -155,6 +162,16 @@ impl<'a> Trial<'a> {
         self.exchange.was_away(since);
         let carried = Carried { heard, target, card, spending: Some(spending) };
         Ok(self.weigh(carried).map(|carried| Answered::Whole(Box::new(carried))))
+    }
+
+    /// The provider agreed to another protocol: it counts a request, and tells no tokens.
+    fn agreed(&mut self, provider: &Provider, agreed: &Response<()>, spending: Spending) {
+        let now = self.exchange.clock.now();
+        let samples = formats::levels(provider.dialect, agreed.headers(), now);
+        let judgement = Judgement::of(Verdict::Ok);
+        self.exchange.judged(&judgement, Some(agreed.status().as_u16()), &samples);
+        spending.answered(&Verdicted { judgement: &judgement, samples: &samples });
+        spending.refused();
     }
 
     fn turn_to(&mut self, index: usize, provider: &Provider, target: usize, card: &Card) {
@@ -318,19 +335,6 @@ impl<'a> Trial<'a> {
         let deployed = self.provider(target)?.deployments.get(named);
         Some(deployed.map_or(named, |deployment| &**deployment))
     }
-}
-
-async fn send(
-    upstream: &Upstream,
-    errand: &Errand,
-    destination: &Arc<Destination>,
-    outbound: Outbound<'_>,
-) -> Result<Tunnelled, SendError> {
-    if errand.upgrade {
-        // Rare and large: boxed, so that every other request's future stays small.
-        return Box::pin(upstream.tunnel(destination, outbound)).await;
-    }
-    upstream.send(destination, outbound).await.map(Tunnelled::Refused)
 }
 
 /// The head and body of an upstream answer.

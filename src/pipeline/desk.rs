@@ -2,6 +2,7 @@
 //! the credentials, and the lines before it. It outlives the snapshots that lend it.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
@@ -116,7 +117,7 @@ impl Desk {
                 }
                 let card = state.cards.get(&reservation.key()).map(Arc::clone);
                 drop(state);
-                let spending = Spending { desk: Arc::clone(self), reservation: Some(reservation) };
+                let spending = Spending::of(self, reservation);
                 card.map_or(Found::Nothing(crate::keys::Nothing::NoKey), |card| {
                     Found::Send(card, spending)
                 })
@@ -155,45 +156,49 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says aloud what somebody should know.
+    /// Says aloud what somebody should know. Not under the lock: a log line may take its time.
     fn tell(&self, event: Event, code: Option<&str>) {
-        let state = self.lock();
-        let (pool, provider, now) = (&state.pool, &*self.name, self.clock.now());
+        let name = match event {
+            Event::KeyResting(id) | Event::KeyDisabled(id) | Event::KeyRecovered(id) => {
+                self.lock().pool.key_name(id).map(str::to_owned)
+            }
+            Event::GroupClosed(id, ..)
+            | Event::GroupReopened(id)
+            | Event::BreakerOpened(id, _)
+            | Event::BreakerClosed(id) => self.lock().pool.group_name(id).map(str::to_owned),
+        };
+        let (provider, name, now) = (&*self.name, name.unwrap_or_default(), self.clock.now());
         let code = code.unwrap_or_default();
-        let key = |id| pool.key_name(id).unwrap_or_default();
-        let quota_group = |id| pool.group_name(id).unwrap_or_default();
         match event {
-            Event::KeyResting(id) => {
-                tracing::warn!(provider, key = key(id), code, "Key refused, it rests");
+            Event::KeyResting(_) => {
+                tracing::warn!(provider, key = name, code, "Key refused, it rests");
             }
-            Event::KeyDisabled(id) => {
-                tracing::error!(
-                    provider,
-                    key = key(id),
-                    code,
-                    "Key refused again, it is not used until it changes"
-                );
-            }
-            Event::KeyRecovered(id) => tracing::info!(provider, key = key(id), "Key works again"),
-            Event::GroupClosed(id, cause, until) => tracing::warn!(
+            Event::KeyDisabled(_) => tracing::error!(
                 provider,
-                quota_group = quota_group(id),
+                key = name,
+                code,
+                "Key refused again, it is not used until it changes"
+            ),
+            Event::KeyRecovered(_) => tracing::info!(provider, key = name, "Key works again"),
+            Event::GroupClosed(_, cause, until) => tracing::warn!(
+                provider,
+                quota_group = name,
                 ?cause,
                 code,
                 until = %now.wall_at(until),
                 "Quota group closed"
             ),
-            Event::GroupReopened(id) => {
-                tracing::info!(provider, quota_group = quota_group(id), "Quota group works again");
+            Event::GroupReopened(_) => {
+                tracing::info!(provider, quota_group = name, "Quota group works again");
             }
-            Event::BreakerOpened(id, until) => tracing::warn!(
+            Event::BreakerOpened(_, until) => tracing::warn!(
                 provider,
-                quota_group = quota_group(id),
+                quota_group = name,
                 until = %now.wall_at(until),
                 "Breaker opened"
             ),
-            Event::BreakerClosed(id) => {
-                tracing::info!(provider, quota_group = quota_group(id), "Breaker closed");
+            Event::BreakerClosed(_) => {
+                tracing::info!(provider, quota_group = name, "Breaker closed");
             }
         }
     }
@@ -210,14 +215,26 @@ pub enum Found {
     Nothing(crate::keys::Nothing),
 }
 
-/// Capacity that a request holds. Dropped, it is charged whole: the request may have been sent.
+/// Capacity that a request holds. Dropped, it is given back; once the request may have been sent, it
+/// is charged whole.
 #[derive(Debug)]
 pub struct Spending {
     desk: Arc<Desk>,
     reservation: Option<Reservation>,
+    begun: AtomicBool,
 }
 
 impl Spending {
+    fn of(desk: &Arc<Desk>, reservation: Reservation) -> Self {
+        let begun = AtomicBool::new(false);
+        Self { desk: Arc::clone(desk), reservation: Some(reservation), begun }
+    }
+
+    /// To be set when something of the request may have left.
+    pub const fn begun(&self) -> &AtomicBool {
+        &self.begun
+    }
+
     /// The attempt, for what the request remembers of it.
     pub const fn attempt(&self) -> Option<&Reservation> {
         self.reservation.as_ref()
@@ -232,6 +249,9 @@ impl Spending {
         let random = fastrand::u64(..);
         let event = state.pool.report(reservation, answer.judgement, now, random);
         drop(state);
+        // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
+        // stream may be far away.
+        self.desk.lines.call();
         if let Some(event) = event {
             self.desk.tell(event, answer.judgement.code.as_deref());
         }
@@ -294,6 +314,10 @@ impl Spending {
 
 impl Drop for Spending {
     fn drop(&mut self) {
-        self.give_back(Pool::forfeit);
+        if *self.begun.get_mut() {
+            self.give_back(Pool::forfeit);
+        } else {
+            self.give_back(Pool::cancel);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Nothing can serve: what the client is told.
 
+use std::time::Duration;
+
 use super::attempt::{Carried, Trial};
 use super::refusal::{Reason, Refusal};
 use crate::clock::Moment;
@@ -11,83 +13,152 @@ struct Plight {
     provider: Box<str>,
     model: Box<str>,
     reasons: Vec<keys::Reason>,
+    /// They could: it was given up for another reason.
+    serves: bool,
+    /// The target itself has said that trying again is no use.
+    in_vain: bool,
 }
+
+/// The soonest that a client is told to come back after a failure.
+const SOONEST: Duration = Duration::from_secs(1);
+
+/// Quota groups of one target that a message names.
+const MOST_NAMED: usize = 32;
 
 /// The provider's own last answer where it is the truer word, else a refusal that names each
 /// candidate, its limit and when it frees.
 pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
     let plights = plights(&trial);
     let kept = trial.kept.take();
-    let reason = reason(&plights, kept.as_ref());
+    let reason = reason(&trial, &plights, kept.as_ref());
     if let Some(carried) = kept
-        && says_more(&trial, &carried, reason)
+        && says_more(&trial, &carried, reason, &plights)
     {
         return Ok(carried);
     }
     let now = trial.exchange.clock.now();
-    let until = plights.iter().flat_map(|plight| &plight.reasons).filter_map(|why| why.until).min();
     let names: Vec<_> = plights.iter().map(|plight| plight.tell(now)).collect();
-    let message = format!("{}: {}", opening(reason), names.join("; "));
-    Err(Refusal::new(reason, message).until(until))
+    let once = if trial.exchange.attempts > 0 && !trial.can_be_sent_again() {
+        " (the body was too large to be kept for another try)"
+    } else {
+        ""
+    };
+    let message = format!("{}{once}: {}", opening(reason), names.join("; "));
+    Err(Refusal::new(reason, message).until(until(reason, &plights, now.at)))
 }
 
 fn plights(trial: &Trial<'_>) -> Vec<Plight> {
-    let told = (0..trial.legs.len()).filter_map(|target| {
+    let told = trial.legs.iter().enumerate().filter_map(|(target, leg)| {
         let provider = trial.provider(target)?;
         let ask = trial.ask(target);
-        let reasons = provider.desk.look(|pool, now| pool.explain(&ask, now));
-        Some(Plight { provider: (*provider.name).into(), model: ask.model.into(), reasons })
+        let look =
+            |pool: &mut keys::Pool, now| (pool.explain(&ask, now), pool.can_carry(&ask, now));
+        let (reasons, serves) = provider.desk.look(look);
+        let (provider, model) = ((*provider.name).into(), ask.model.into());
+        Some(Plight { provider, model, reasons, serves, in_vain: leg.in_vain })
     });
     told.collect()
 }
 
 /// Capacity that comes back outweighs everything else, for then coming back helps.
-fn reason(plights: &[Plight], kept: Option<&Carried>) -> Reason {
-    let obstacles: Vec<_> =
-        plights.iter().flat_map(|plight| &plight.reasons).map(|why| why.obstacle).collect();
-    let any = |wanted: fn(Obstacle) -> bool| obstacles.iter().any(|it| wanted(*it));
-    let rate_limited =
-        kept.is_some_and(|kept| kept.heard.judgement.verdict == Verdict::RateLimited);
-    if any(is_capacity) {
-        Reason::KeysTemporarilyExhausted
-    } else if any(|it| it == Obstacle::Oversized) || rate_limited {
+fn reason(trial: &Trial<'_>, plights: &[Plight], kept: Option<&Carried>) -> Reason {
+    let kept = kept.map(|kept| &kept.heard.judgement);
+    let too_large = kept.is_some_and(|judgement| judgement.oversized);
+    let exceeds = |plight: &Plight| {
+        let mut reasons = plight.reasons.iter();
+        too_large && plight.in_vain
+            || !plight.reasons.is_empty() && reasons.all(|why| why.obstacle == Obstacle::Oversized)
+    };
+    if !plights.is_empty() && plights.iter().all(exceeds) {
         Reason::RequestExceedsLimit
-    } else if any(|it| matches!(it, Obstacle::Closed(Cause::Breaker) | Obstacle::Tried)) {
-        Reason::ProvidersUnavailable
-    } else if any(is_invalid) || plights.iter().any(|plight| plight.reasons.is_empty()) {
-        if kept.is_some_and(|kept| kept.heard.judgement.verdict == Verdict::KeyForbidden) {
-            Reason::ProvidersUnavailable
+    } else if plights.iter().any(|plight| plight.serves) {
+        // The line is full, it is too late, or the body cannot be sent again.
+        let refused = kept.is_some_and(|judgement| is_exhaustion(judgement.verdict));
+        if refused || trial.exchange.attempts == 0 {
+            Reason::KeysTemporarilyExhausted
         } else {
-            Reason::KeysInvalid
+            Reason::ProvidersUnavailable
         }
+    } else if any(plights, is_capacity) {
+        Reason::KeysTemporarilyExhausted
+    } else if any(plights, has_failed) {
+        Reason::ProvidersUnavailable
+    } else if any(plights, |obstacle| obstacle == Obstacle::Oversized) {
+        Reason::RequestExceedsLimit
+    } else if any(plights, is_invalid) || plights.iter().all(|plight| plight.reasons.is_empty()) {
+        Reason::KeysInvalid
     } else {
         Reason::ProvidersUnavailable
     }
 }
 
+/// When coming back helps, if nothing else changes: when the first of what `reason` is about has
+/// passed.
+fn until(reason: Reason, plights: &[Plight], now: Moment) -> Option<Moment> {
+    let wanted: fn(Obstacle) -> bool = match reason {
+        Reason::KeysTemporarilyExhausted => is_capacity,
+        Reason::ProvidersUnavailable => has_failed,
+        Reason::RequestExceedsLimit
+        | Reason::KeysInvalid
+        | Reason::ModelNotAllowed
+        | Reason::UnknownProvider
+        | Reason::UnknownPath
+        | Reason::BodyTooLarge
+        | Reason::InvalidRequest => return None,
+    };
+    let reasons = plights.iter().flat_map(|plight| &plight.reasons);
+    let until = reasons.filter(|why| wanted(why.obstacle)).filter_map(|why| why.until);
+    let until = until.filter(|until| *until != Moment::NEVER).min();
+    if plights.iter().any(|plight| plight.serves) {
+        return Some(now + SOONEST);
+    }
+    if reason == Reason::ProvidersUnavailable {
+        return Some(until.unwrap_or(now).max(now + SOONEST));
+    }
+    until
+}
+
+fn any(plights: &[Plight], wanted: fn(Obstacle) -> bool) -> bool {
+    plights.iter().flat_map(|plight| &plight.reasons).any(|why| wanted(why.obstacle))
+}
+
+const fn is_exhaustion(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::RateLimited | Verdict::QuotaExhausted | Verdict::BillingExhausted)
+}
+
+/// A key that another request is trying for the first time is as good as busy.
 const fn is_capacity(obstacle: Obstacle) -> bool {
-    matches!(obstacle, Obstacle::Closed(Cause::Rate | Cause::Quota | Cause::Billing))
+    matches!(obstacle, Obstacle::Closed(Cause::Rate | Cause::Quota | Cause::Billing | Cause::Trial))
+}
+
+const fn has_failed(obstacle: Obstacle) -> bool {
+    matches!(obstacle, Obstacle::Closed(Cause::Breaker) | Obstacle::Tried)
 }
 
 /// A key whose account is on hold is no valid key: no waiting mends that.
 const fn is_invalid(obstacle: Obstacle) -> bool {
-    matches!(
-        obstacle,
-        Obstacle::Invalid | Obstacle::Closed(Cause::Resting | Cause::Trial | Cause::Suspended)
-    )
+    matches!(obstacle, Obstacle::Invalid | Obstacle::Closed(Cause::Resting | Cause::Suspended))
 }
 
 /// A single target without an alias speaks for itself: its own failure, its own "forbidden", its own
 /// "not found" tell more than ours.
-fn says_more(trial: &Trial<'_>, kept: &Carried, reason: Reason) -> bool {
-    if kept.heard.head.status.is_redirection() {
-        // It would send the client past us.
+fn says_more(trial: &Trial<'_>, kept: &Carried, reason: Reason, plights: &[Plight]) -> bool {
+    let status = kept.heard.head.status;
+    if status.is_redirection() || status.is_informational() {
+        // It would send the client past us, or nowhere.
         return false;
     }
+    let alias = trial.errand.resolved.alias;
     match kept.heard.judgement.verdict {
-        Verdict::RequestInvalid | Verdict::KeyForbidden => true,
+        Verdict::RequestInvalid | Verdict::KeyForbidden => {
+            // Unless somebody who may know better will be there again.
+            let believed = trial.legs.get(kept.target).is_some_and(|leg| leg.tried.not_found());
+            let others_down =
+                alias && any(plights, |obstacle| obstacle == Obstacle::Closed(Cause::Breaker));
+            believed || reason != Reason::KeysTemporarilyExhausted && !others_down
+        }
         Verdict::Overloaded | Verdict::ServerError => {
-            reason == Reason::ProvidersUnavailable && !trial.errand.resolved.alias
+            reason == Reason::ProvidersUnavailable && !alias
         }
         Verdict::Ok
         | Verdict::RateLimited
@@ -117,13 +188,19 @@ const fn opening(reason: Reason) -> &'static str {
 
 impl Plight {
     fn tell(&self, now: crate::clock::Now) -> String {
-        let Self { provider, model, reasons } = self;
+        let Self { provider, model, reasons, .. } = self;
         let target =
             if model.is_empty() { provider.to_string() } else { format!("{provider}/{model}") };
         if reasons.is_empty() {
-            return format!("{target}: no key for this caller and model");
+            let none =
+                if self.serves { "not sent in time" } else { "no key for this caller and model" };
+            return format!("{target}: {none}");
         }
-        let told: Vec<_> = reasons.iter().map(|why| tell(why, now)).collect();
+        let mut told: Vec<_> = reasons.iter().take(MOST_NAMED).map(|why| tell(why, now)).collect();
+        let rest = reasons.len().saturating_sub(MOST_NAMED);
+        if rest > 0 {
+            told.push(format!("and {rest} more quota groups"));
+        }
         format!("{target}: {}", told.join(", "))
     }
 }

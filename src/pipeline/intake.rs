@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use super::refusal::{Reason, Refusal};
 use crate::upstream::BoxError;
@@ -123,9 +125,9 @@ impl Replay {
         kept.readers += 1;
         let number = kept.readers;
         let more = kept.source.as_ref().map_or(Some(0), |source| source.size_hint().exact());
-        let length = more.map(|more| more + kept.size as u64);
+        let left = more.map(|more| more + kept.size as u64);
         drop(kept);
-        ReplayBody { replay: self.clone(), number, next: 0, length }
+        ReplayBody { replay: self.clone(), number, next: 0, left, pause: None }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -146,7 +148,10 @@ pub(super) struct ReplayBody {
     replay: Replay,
     number: u64,
     next: usize,
-    length: Option<u64>,
+    /// Bytes still to come, if the client told.
+    left: Option<u64>,
+    /// How long the client may still pause, while it does.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body for ReplayBody {
@@ -162,18 +167,24 @@ impl Body for ReplayBody {
         if kept.readers != self.number {
             return Poll::Ready(Some(Err("another try has taken the body over".into())));
         }
-        if let Some(piece) = kept.pieces.get(self.next) {
+        if let Some(piece) = kept.pieces.get(self.next).cloned() {
             self.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+            self.passed(&piece);
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Some(source) = kept.source.as_mut() else { return Poll::Ready(None) };
-        let frame = std::task::ready!(Pin::new(source).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(source).poll_frame(cx) else {
+            drop(kept);
+            return self.poll_pause(cx).map(|()| Some(Err("the body stopped arriving".into())));
+        };
+        self.pause = None;
         match &frame {
             None => kept.source = None,
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref() {
                     kept.keep(piece);
                     self.next = kept.pieces.len();
+                    self.passed(piece);
                 }
             }
             Some(Err(_)) => {}
@@ -181,8 +192,24 @@ impl Body for ReplayBody {
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl ReplayBody {
+    fn passed(&mut self, piece: &Bytes) {
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+    }
+
+    /// Ready when the client has paused for too long: then neither connection nor capacity is held
+    /// for it any more.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE))).as_mut().poll(cx)
     }
 }
 

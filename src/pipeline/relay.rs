@@ -32,6 +32,8 @@ pub struct Relay {
     ready: SmallVec<[Bytes; 2]>,
     tail: Tail,
     length: SizeHint,
+    /// Bytes handed over.
+    passed: u64,
     meter: Meter,
     exchange: Exchange,
     spending: Option<Spending>,
@@ -43,6 +45,8 @@ pub struct Relay {
 #[derive(Debug)]
 enum Source {
     Open(upstream::ResponseBody),
+    /// It broke off behind the head.
+    Cut(upstream::BodyError),
     Ended,
 }
 
@@ -68,6 +72,8 @@ pub struct Parts {
     pub head: Bytes,
     /// The rest of it.
     pub body: upstream::ResponseBody,
+    /// Why there is no rest, where it broke off while it was read.
+    pub cut: Option<upstream::BodyError>,
     /// Whether the body leaves as long as it came.
     pub unchanged: bool,
     /// Reads along.
@@ -83,30 +89,44 @@ pub struct Parts {
 impl Relay {
     /// A relay of that answer.
     pub fn new(parts: Parts) -> Self {
-        let Parts { head, body, unchanged, meter, exchange, spending, outcome } = parts;
+        let Parts { head, body, cut, unchanged, meter, exchange, spending, outcome } = parts;
         let rest = body.size_hint();
         let length = match rest.exact() {
-            Some(rest) if unchanged => SizeHint::with_exact(rest + head.len() as u64),
+            Some(rest) if unchanged && cut.is_none() => {
+                SizeHint::with_exact(rest + head.len() as u64)
+            }
             _ => SizeHint::default(),
         };
-        Self {
-            source: Source::Open(body),
+        let is_empty = head.is_empty() && cut.is_none() && body.is_end_stream();
+        let mut relay = Self {
+            source: cut.map_or_else(|| Source::Open(body), Source::Cut),
             head: (!head.is_empty()).then_some(head),
             ready: SmallVec::new(),
             tail: Tail::None,
             length,
+            passed: 0,
             meter,
             exchange,
             spending,
             closed: false,
             outcome,
+        };
+        if is_empty {
+            // The client's connection is told so at once (`HEAD`, 204, 304): it asks for no body then.
+            relay.end();
         }
+        relay
     }
 
     /// Takes pieces from the source until it has no more just now.
     fn fill(&mut self, cx: &mut Context<'_>) {
         if let Some(head) = self.head.take() {
             self.take(head);
+        }
+        if matches!(self.source, Source::Cut(_))
+            && let Source::Cut(error) = mem::replace(&mut self.source, Source::Ended)
+        {
+            self.cut(&error);
         }
         while let Source::Open(body) = &mut self.source {
             if self.ready.iter().map(Bytes::len).sum::<usize>() >= TOGETHER {
@@ -172,11 +192,16 @@ impl Relay {
             return;
         }
         let reading = self.meter.reading();
-        let word = word.unwrap_or(match reading.outcome {
-            Ended::Complete => "complete",
-            Ended::Cut => "cut",
-            Ended::Error { .. } => "error",
-        });
+        let (outcome, word) = match (word, &reading.outcome) {
+            (Some(word), _) => (outcome, word),
+            (None, Ended::Complete) => (outcome, "complete"),
+            (None, Ended::Cut) => (outcome, "cut"),
+            // Well begun, but not well ended: the application has seen it.
+            (None, Ended::Error { .. }) if outcome == Outcome::Ok => {
+                (Outcome::UpstreamError, "error")
+            }
+            (None, Ended::Error { .. }) => (outcome, "error"),
+        };
         let usage = reading.usage;
         if let Some(spending) = self.spending.take() {
             spending.settle(&reading, &mut self.exchange);
@@ -208,6 +233,7 @@ impl Body for Relay {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.fill(cx);
         if let Some(piece) = self.together() {
+            self.passed += piece.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if matches!(self.source, Source::Open(_)) {
@@ -237,6 +263,10 @@ impl Body for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if self.length.exact() == Some(self.passed) {
+            // All that was announced has passed, and the connection asks for no more.
+            self.end();
+        }
         self.close(Outcome::Cancelled, Some("cancelled"));
     }
 }

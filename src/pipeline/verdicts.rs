@@ -10,7 +10,7 @@ use super::attempt::Answer;
 use super::snapshot::Provider;
 use crate::formats::{self, Evidence, Judgement, Samples};
 use crate::lifecycle::Clock;
-use crate::upstream::ResponseBody;
+use crate::upstream::{BodyError, ResponseBody};
 
 /// What is read of an answer that is no success, in bytes: more than any provider's error.
 const EVIDENCE: usize = 64 * 1024;
@@ -27,6 +27,8 @@ pub(super) struct Heard {
     pub read: Bytes,
     /// The rest of it.
     pub rest: ResponseBody,
+    /// Why there is no rest, where it broke off while it was read.
+    pub cut: Option<BodyError>,
     /// What it means.
     pub judgement: Judgement,
     /// What its headers tell of limits.
@@ -44,25 +46,33 @@ pub(super) async fn hear(
     let (head, mut rest) = answer.into_parts();
     let status = head.status;
     let good = status.is_success() || status.is_informational();
-    let read = if good { Bytes::new() } else { read_evidence(&mut rest).await };
+    let (read, cut) = if good { (Bytes::new(), None) } else { read_evidence(&mut rest).await };
     let now = clock.now();
     let evidence = Evidence { status, headers: &head.headers, body: &read, model };
     let judgement = formats::judge(provider.dialect, &evidence, now);
     let samples = formats::levels(provider.dialect, &head.headers, now);
-    Heard { head, read, rest, judgement, samples }
+    Heard { head, read, rest, cut, judgement, samples }
 }
 
-async fn read_evidence(body: &mut ResponseBody) -> Bytes {
-    let mut read = BytesMut::new();
+async fn read_evidence(body: &mut ResponseBody) -> (Bytes, Option<BodyError>) {
+    let (mut read, mut cut) = (BytesMut::new(), None);
     let reading = async {
         while read.len() < EVIDENCE {
-            let Some(Ok(frame)) = body.frame().await else { return };
-            if let Some(piece) = frame.data_ref() {
-                read.extend_from_slice(piece);
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Some(piece) = frame.data_ref() {
+                        read.extend_from_slice(piece);
+                    }
+                }
+                Some(Err(error)) => {
+                    cut = Some(error);
+                    return;
+                }
+                None => return,
             }
         }
     };
     // What has not come by then is not waited for: the status alone says enough.
     drop(tokio::time::timeout(EVIDENCE_TIME, reading).await);
-    read.freeze()
+    (read.freeze(), cut)
 }
