@@ -53,9 +53,6 @@ pub(super) mod names {
     pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
 }
 
-const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-
 /// Says no, in the caller's wire format, and closes the exchange.
 pub(super) fn refuse(
     exchange: &mut Exchange,
@@ -87,14 +84,14 @@ pub(super) fn refuse(
         // Rounded up, so that coming back then is not too soon.
         let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000)));
-        headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+        headers.insert(headers::RETRY_AFTER_MS, HeaderValue::from(millis));
     }
     if row.hint == Hint::At {
         if let Some(at) = refusal.retry_at {
             set(headers, names::RETRY_AT, &now.wall_at(at).to_string());
         }
         if retry_after.is_none() {
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            headers.insert(headers::SHOULD_RETRY, HeaderValue::from_static("false"));
         }
     }
     tell_effort(exchange, headers);
@@ -114,6 +111,9 @@ pub(super) fn relay(
     let provider = resolved.and_then(|target| snapshot.providers.get(target.provider));
     let mut head = heard.head;
     headers::strip_answer(&mut head.headers);
+    if !head.status.is_success() {
+        headers::spare_sleepers(&mut head.headers, exchange.clock.now().wall);
+    }
     let strips = provider.is_some_and(|provider| outbound::asks_usage(provider, errand));
     let meter = meter(provider, errand, &head.headers, strips);
     if snapshot.response_headers {

@@ -1,7 +1,17 @@
 //! Which headers pass, in either direction.
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use jiff::Timestamp;
 use smallvec::SmallVec;
+
+use super::refusal::LONGEST_RETRY_AFTER;
+use crate::formats::delay;
+
+/// The wait in milliseconds, which OpenAI's and Anthropic's SDKs look at first.
+pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// Whether to come back at all, which outweighs the status for the same SDKs.
+pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The prefix of headers that are ours.
 const OURS: &str = "x-keyweir-";
@@ -50,6 +60,20 @@ pub(super) fn strip_answer(headers: &mut HeaderMap) {
     strip(headers, is_hop);
     // Nobody but Keyweir speaks in its name.
     strip_ours(headers);
+}
+
+/// Says "do not retry" in the place of a wait that no client should sleep for: some SDKs would, for
+/// hours. What a provider says in a refusal that is passed on is no exception.
+pub(super) fn spare_sleepers(headers: &mut HeaderMap, wall: Timestamp) {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
+    let millis = text(RETRY_AFTER_MS).map(delay::millis);
+    let told = millis.into_iter().chain(text(RETRY_AFTER).map(|told| delay::header(told, wall)));
+    // One that cannot be read may be longer than anything.
+    if told.into_iter().any(|wait| wait.is_none_or(|wait| wait > LONGEST_RETRY_AFTER)) {
+        headers.remove(RETRY_AFTER_MS);
+        headers.remove(RETRY_AFTER);
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
 }
 
 /// Leaves `gzip` of the encodings that a client takes, for that is what the meter can read along;
@@ -157,6 +181,28 @@ mod tests {
         ]);
         strip_answer(&mut map);
         assert_eq!(names(&map), ["x-request-id"]);
+    }
+
+    #[test]
+    fn no_client_is_told_to_sleep_for_long() {
+        for (name, value, stays) in [
+            ("retry-after", "60", true),
+            ("retry-after", "61", false),
+            ("retry-after", "99999999999", false),
+            ("retry-after", "Thu, 01 Jan 1970 00:00:30 GMT", true),
+            ("retry-after", "Thu, 01 Jan 1970 02:00:00 GMT", false),
+            ("retry-after-ms", "1500.5", true),
+            ("retry-after-ms", "7200000", false),
+        ] {
+            let mut map = headers(&[(name, value), ("x-request-id", "r")]);
+            spare_sleepers(&mut map, Timestamp::UNIX_EPOCH);
+            let expected =
+                if stays { [name, "x-request-id"] } else { ["x-request-id", "x-should-retry"] };
+            assert_eq!(names(&map), expected, "{name}: {value}");
+        }
+        let mut both = headers(&[("retry-after", "5"), ("retry-after-ms", "7200000")]);
+        spare_sleepers(&mut both, Timestamp::UNIX_EPOCH);
+        assert_eq!(names(&both), ["x-should-retry"]);
     }
 
     #[test]

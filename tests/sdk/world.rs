@@ -35,7 +35,7 @@ pub(crate) struct World {
 const PROVIDERS: [Provider; 3] = [
     Provider { name: "openai", habit: Habit::OpenAi, credit: FaultKind::CreditGone },
     Provider { name: "anthropic", habit: Habit::Anthropic, credit: FaultKind::SpendCap },
-    Provider { name: "gemini", habit: Habit::Gemini, credit: FaultKind::SpendCap },
+    Provider { name: "gemini", habit: Habit::Gemini, credit: FaultKind::CreditGone },
 ];
 
 struct Provider {
@@ -113,7 +113,17 @@ impl Provider {
                 ("gpt-4o", more.map(|(kind, name)| Model::new(kind, name)).into())
             }
         };
-        let spare = ["waits", "obeys", "impatient", "limited", "failing", "overloaded", "slow"];
+        let spare = [
+            "waits",
+            "obeys",
+            "impatient",
+            "limited",
+            "failing",
+            "overloaded",
+            "slow",
+            "long",
+            "longer",
+        ];
         let spare = spare.map(|use_| Model::chat(&format!("{chat}-{use_}")));
         [vec![Model::chat(chat)], more, spare.into()].concat()
     }
@@ -164,10 +174,14 @@ impl Provider {
             ("down", "one", "http://127.0.0.1:1"),
             ("small", "one", simulator),
         ] {
-            let limits = if use_ == "small" { ", limits: [{tokensPerMinute: 200}]" } else { "" };
+            let more = if use_ == "small" {
+                ", limits: [{tokensPerMinute: 200}], adaptive: false"
+            } else {
+                ""
+            };
             writeln!(
                 text,
-                "  {name}-{use_}: {{wire: {name}, baseUrl: \"{base}\", keys: [{{secret: {name}, entries: [{entry}]}}]{limits}}}"
+                "  {name}-{use_}: {{wire: {name}, baseUrl: \"{base}\", keys: [{{secret: {name}, entries: [{entry}]}}]{more}}}"
             )
             .expect("write into a text");
         }

@@ -1,4 +1,13 @@
-"""The SDK fetches a batch's results from the absolute URL that the batch names, not from its base."""
+"""Stored things that an application reaches only straight.
+
+A list shows what one organisation stores, and a pool has several. A batch's results are fetched from
+the absolute URL that the batch names, not from the SDK's base.
+"""
+
+
+def test_files_are_listed(anthropic_client):
+    file = anthropic_client.files.upload(file=("notes.txt", b"some text", "text/plain"))
+    assert file.id in [held.id for held in anthropic_client.files.list()]
 
 
 def test_a_batchs_results_are_fetched(anthropic_client):
