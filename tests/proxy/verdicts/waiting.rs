@@ -127,3 +127,53 @@ fn a_capacity_that_comes_back_early_is_used_by_those_who_wait() {
     }
     assert!(kit::uses(&upstream.take()).get("long").is_none_or(|met| *met <= 1));
 }
+
+#[test]
+fn who_waits_for_an_alias_is_served_by_whichever_target_comes_back_first() {
+    let held = |seconds: &'static str| {
+        let count = AtomicUsize::new(0);
+        Upstream::start(move |_, connection| {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            let limited = kit::answer(429, &[("retry-after", seconds)], LIMITED);
+            connection.send(if first { limited } else { json(200, CHAT_ANSWER) });
+            Then::Next
+        })
+    };
+    let (first, second) = (held("25"), held("1"));
+    let provider = |name: &str, upstream: &Upstream| {
+        let url = upstream.url();
+        format!("  {name}: {{wire: openai, baseUrl: \"{url}\", keys: [{{secret: pool}}]}}\n")
+    };
+    let config = format!(
+        "version: 1\nproviders:\n{}{}models:\n  chat: {{targets: [{{model: first/one}}, {{model: second/two}}]}}\n",
+        provider("first", &first),
+        provider("second", &second)
+    );
+    let proxy = kit::with_keys(Setup::default().config(&config), &["only"]).start();
+    let began = now();
+    let replies =
+        kit::in_parallel(40, |_| kit::post(&proxy, CHAT_PATH, &CHAT.replace("gpt-4o", "chat")));
+    for reply in replies {
+        assert_eq!((reply.status, reply.text().as_str()), (200, CHAT_ANSWER));
+        assert_eq!(reply.header("x-keyweir-provider"), Some("second"));
+    }
+    assert!(now() - began < Duration::from_secs(10), "{:?}", now() - began);
+    assert_eq!(first.take().len(), 1);
+}
+
+#[test]
+fn the_sooner_deadline_is_served_first_and_nobody_is_forgotten() {
+    let upstream = limited_at_first(1);
+    let proxy = kit::openai_proxy(&upstream, &["one"]);
+    let waits = ["28s", "3s", "20s", "4s", "12s", "5s", "25s", "6s"];
+    let replies = kit::in_parallel(64, |number| {
+        let patience = [("x-keyweir-max-wait", waits[number % waits.len()])];
+        kit::post_with(&proxy, CHAT_PATH, &patience, CHAT)
+    });
+    for reply in replies {
+        assert_eq!((reply.status, reply.text().as_str()), (200, CHAT_ANSWER));
+        let queued = reply.header("x-keyweir-queued-ms").expect("it");
+        assert!(queued.parse::<u64>().expect("a number") < 8_000, "{queued}");
+    }
+    assert_eq!(upstream.take().len(), 65);
+}
