@@ -271,7 +271,7 @@ mod tests {
         let replay = Replay::new(incoming);
         let mut body = replay.reader();
         for _ in 0..5 {
-            tokio::time::sleep(PAUSE - Duration::from_secs(1)).await;
+            tokio::time::sleep(PAUSE * 9 / 10).await;
             feed(&mut client, "piece").await;
             assert_eq!(read(&mut body).await.unwrap().unwrap(), "piece");
         }
