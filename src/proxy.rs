@@ -134,8 +134,9 @@ impl Proxy {
     }
 
     /// Ends it at once and waits for its threads.
-    pub fn stop(self) -> io::Result<()> {
+    pub async fn stop(self) -> io::Result<()> {
         self.lifecycle.drain.cut();
+        tell(self.lifecycle.drain.carry_through().await);
         self.join()
     }
 

@@ -219,8 +219,9 @@ impl Trial<'_> {
         joined
     }
 
-    /// The line for that target. Who has keys of its own, or needs the group that made what it names,
-    /// waits for something else than everybody, and neither holds the others up nor is held up.
+    /// The line for that target. Who has keys of its own, needs the group that made what it names, or
+    /// has been refused by some group waits for something else than everybody, and neither holds the
+    /// others up nor is held up.
     fn line(&self, target: usize) -> String {
         let mut line = self.model(target).unwrap_or_default().to_owned();
         let caller = self.caller();
@@ -229,6 +230,9 @@ impl Trial<'_> {
         }
         if let Some(group) = self.legs.get(target).and_then(|leg| leg.stored_in) {
             line.extend(["\nstored in ", &group.index().to_string()]);
+        }
+        if self.legs.get(target).is_some_and(|leg| !leg.tried.nothing()) {
+            line.push_str("\nagain");
         }
         line
     }

@@ -107,6 +107,30 @@ fn a_caller_with_keys_of_its_own_does_not_stand_behind_those_who_wait_for_the_ot
 }
 
 #[test]
+fn a_request_too_large_for_one_group_and_waiting_for_another_holds_nobody_up() {
+    const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 250011.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#;
+    let upstream = Upstream::start(|request, connection| {
+        let large = request.text().contains("LARGE");
+        connection.send(match kit::key_of(request).as_str() {
+            "held" => limited("20"),
+            _ if large => json(429, TOO_LARGE),
+            _ => kit::healthy(request),
+        });
+        Then::Next
+    });
+    let proxy = kit::openai_proxy(&upstream, &["held", "open"]);
+    let large = ask(&proxy, &[], &CHAT.replace("hi", "LARGE"));
+    until_waiting(&proxy, 1.0);
+    let began = now();
+    for _ in 0..5 {
+        let reply = kit::post(&proxy, CHAT_PATH, CHAT);
+        assert_eq!((reply.status, reply.header("x-keyweir-key")), (200, Some("open")));
+    }
+    assert!(now() - began < Duration::from_secs(5), "{:?}", now() - began);
+    drop(large);
+}
+
+#[test]
 fn who_waits_for_a_breaker_waits_for_its_probe_too() {
     let count = AtomicUsize::new(0);
     let upstream = Upstream::start(move |request, connection| {
