@@ -175,13 +175,13 @@ fn gemini_s_files_and_anthropic_s_batches_are_found_too() {
         let mut shelf = shelf.lock().expect("not poisoned");
         let path = path_of(request).to_owned();
         let answer = if request.start.starts_with("POST /upload/v1beta/files") {
-            shelf.insert("/v1beta/files/abc".to_owned(), key.clone());
+            shelf.insert("/v1beta/files/abc".to_owned(), key);
             upstream::json(
                 200,
                 r#"{"file":{"name":"files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc"}}"#,
             )
         } else if request.start.starts_with("POST /v1/messages/batches") {
-            shelf.insert("/v1/messages/batches/msgbatch_1".to_owned(), key.clone());
+            shelf.insert("/v1/messages/batches/msgbatch_1".to_owned(), key);
             upstream::json(200, r#"{"id":"msgbatch_1","type":"message_batch"}"#)
         } else if shelf.get(&path) == Some(&key) {
             upstream::json(200, &json!({"owner": key}).to_string())
