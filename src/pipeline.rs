@@ -23,7 +23,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::lifecycle::{Clock, Tasks};
+use crate::lifecycle::{Clock, Connections, Tasks};
 use crate::upstream::Upstream;
 
 pub use answer::AnswerBody;
@@ -39,13 +39,14 @@ use exchange::Exchange;
 pub struct Hall {
     clock: Clock,
     tasks: Tasks,
+    connections: Connections,
     upstream: Upstream,
 }
 
 impl Hall {
     /// A hall with a back door of its own.
-    pub fn new(clock: Clock, tasks: Tasks) -> Self {
-        Self { clock, tasks, upstream: Upstream::new() }
+    pub fn new(clock: Clock, tasks: Tasks, connections: Connections) -> Self {
+        Self { clock, tasks, connections, upstream: Upstream::new() }
     }
 
     /// Answers one request, on one snapshot from its beginning to its end.
@@ -67,7 +68,7 @@ impl Hall {
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
             Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand),
             Ok(Answered::Upgraded(agreed, tunnel)) => {
-                tunnel::open(&self.tasks, exchange, &mut parts, agreed, tunnel)
+                tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, agreed, tunnel)
             }
             Err(refusal) => answer::refuse(&mut exchange, &refusal, errand.path.wire),
         }

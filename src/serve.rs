@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lifecycle::{Connections, Drain, Tasks};
 
@@ -97,10 +97,10 @@ pub async fn accept<H: Handler>(listener: TcpListener, handler: H, rounds: Round
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut closing = pin!(rounds.drain.closing());
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let accepted = tokio::select! {
+        let room = Arc::clone(&room);
+        let (place, accepted) = tokio::select! {
             () = &mut closing => return,
-            accepted = listener.accept() => accepted,
+            accepted = next(room, &listener) => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -113,6 +113,16 @@ pub async fn accept<H: Handler>(listener: TcpListener, handler: H, rounds: Round
             Err(error) => after(&error).await,
         }
     }
+}
+
+/// The next connection, once there is room for it.
+async fn next(
+    room: Arc<Semaphore>,
+    listener: &TcpListener,
+) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
+    // Nobody closes the semaphore.
+    let place = room.acquire_owned().await.ok();
+    (place, listener.accept().await)
 }
 
 /// Most accept errors belong to one connection; running out of descriptors needs a breather.
@@ -134,12 +144,18 @@ async fn serve<H: Handler>(stream: TcpStream, handler: H, rounds: Rounds) {
         return;
     }
     let open = rounds.connections.open();
-    if !matches!(tokio::time::timeout(SILENCE, stream.readable()).await, Ok(Ok(()))) {
+    let spoken = tokio::select! {
+        spoken = tokio::time::timeout(SILENCE, stream.readable()) => matches!(spoken, Ok(Ok(()))),
+        () = rounds.drain.closing() => true,
+    };
+    if !spoken {
         return;
     }
     let service = service_fn(move |request| {
         let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.handle(request).await) }
+        // Boxed: hyper keeps room for the future as long as the connection is open, and a stream has
+        // long been answered while its body still flows.
+        async move { Ok::<_, Infallible>(Box::pin(handler.handle(request)).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);

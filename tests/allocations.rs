@@ -3,6 +3,12 @@
 //! The proxy runs in this process, so that its allocator can be counted; the client and the upstream
 //! beside it touch the heap only before the counting begins.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of a test are outside of it for clippy"
+)]
+
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

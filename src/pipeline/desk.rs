@@ -28,6 +28,7 @@ const REMEMBERED: usize = 65_536;
 pub struct Desk {
     name: Arc<str>,
     dialect: Dialect,
+    place: Box<str>,
     clock: Clock,
     state: Mutex<State>,
     /// Who waits before it.
@@ -76,8 +77,13 @@ pub struct Verdicted<'a> {
 }
 
 impl Desk {
-    /// An empty desk.
-    pub fn new(name: Arc<str>, dialect: Dialect, clock: Clock, budget: Budget) -> Self {
+    /// An empty desk before that place, `scheme://host:port`.
+    pub fn new(
+        name: Arc<str>,
+        (dialect, place): (Dialect, &str),
+        clock: Clock,
+        budget: Budget,
+    ) -> Self {
         let now = clock.moment();
         let state = State {
             pool: Pool::default(),
@@ -85,12 +91,21 @@ impl Desk {
             budget: RetryBudget::new(budget.permille, budget.floor, now),
             stored: Stored::new(REMEMBERED),
         };
-        Self { name, dialect, clock, state: Mutex::new(state), lines: Arc::default() }
+        Self {
+            name,
+            dialect,
+            place: place.into(),
+            clock,
+            state: Mutex::new(state),
+            lines: Arc::default(),
+        }
     }
 
-    /// Whether it can go on serving a provider of that dialect.
-    pub fn suits(&self, dialect: Dialect) -> bool {
-        self.dialect == dialect
+    /// Whether it can go on serving a provider of that dialect at that place. At another place other
+    /// limits hold; and whoever still waits to be sent to the old one must not be given the keys of the
+    /// new one.
+    pub fn suits(&self, dialect: Dialect, place: &str) -> bool {
+        self.dialect == dialect && *self.place == *place
     }
 
     /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. Who

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use super::answer::AnswerBody;
 use super::exchange::{Ending, Exchange};
 use super::headers;
-use crate::lifecycle::Tasks;
+use crate::lifecycle::{Connections, Tasks};
 use crate::telemetry::Outcome;
 use crate::upstream::Tunnel;
 
@@ -30,8 +30,11 @@ fn names(parts: &Parts, header: header::HeaderName, word: &str) -> bool {
 }
 
 /// Agrees to the upgrade as the provider did, and copies until either side ends.
+///
+/// Its bytes are a client's connection like any other, though the server of requests is done with it:
+/// a drain waits for it.
 pub(super) fn open(
-    tasks: &Tasks,
+    (tasks, connections): (&Tasks, &Connections),
     mut exchange: Exchange,
     parts: &mut Parts,
     agreed: Response<()>,
@@ -47,11 +50,13 @@ pub(super) fn open(
     }
     head.headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
     exchange.answered(head.status.as_u16(), &head.headers);
+    let counted = connections.open();
     drop(tasks.spawn(async move {
         let copied = copy(client, &mut tunnel).await.is_some();
         let (outcome, word) =
             if copied { (Outcome::Ok, "complete") } else { (Outcome::Cancelled, "cut") };
         exchange.close(outcome, Ending { usage: None, word });
+        drop(counted);
     }));
     Response::from_parts(head, AnswerBody::Whole(None))
 }

@@ -169,9 +169,14 @@ impl Builder {
     ) -> Provider {
         self.destinations.insert(provider.name.clone(), Arc::clone(&destination));
         let name: Arc<str> = Arc::from(&*provider.name);
-        let kept = self.desks.get(&provider.name).filter(|desk| desk.suits(provider.dialect));
-        let desk = kept.map_or_else(
-            || Arc::new(Desk::new(Arc::clone(&name), provider.dialect, self.clock, budget(config))),
+        let scheme = if provider.base.tls { "https" } else { "http" };
+        let place = format!("{scheme}://{}", destination.place());
+        let kept = self.desks.get(&provider.name);
+        let desk = kept.filter(|desk| desk.suits(provider.dialect, &place)).map_or_else(
+            || {
+                let at = (provider.dialect, &*place);
+                Arc::new(Desk::new(Arc::clone(&name), at, self.clock, budget(config)))
+            },
             Arc::clone,
         );
         self.desks.insert(provider.name.clone(), Arc::clone(&desk));

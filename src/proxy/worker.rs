@@ -43,7 +43,8 @@ pub(super) fn start(
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let hall = Arc::new(Hall::new(clock, lifecycle.tasks.clone()));
+            let (tasks, connections) = (lifecycle.tasks.clone(), lifecycle.connections.clone());
+            let hall = Arc::new(Hall::new(clock, tasks, connections));
             drop(lifecycle.tasks.spawn(pulse.keep()));
             let rounds = Rounds {
                 connections: lifecycle.connections.clone(),

@@ -10,6 +10,7 @@ mod kit;
 mod admin;
 mod bad_input;
 mod drain;
+mod endings;
 mod headers;
 mod http2;
 mod leak;

@@ -4,4 +4,5 @@ mod cases;
 mod keys;
 mod refusals;
 mod storm;
+mod turns;
 mod waiting;

@@ -1,6 +1,7 @@
 //! Realtime APIs: an upgrade is tunnelled, with the key set.
 
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use crate::kit;
 use crate::support::SOON;
@@ -105,6 +106,21 @@ fn a_refused_upgrade_is_an_answer_like_any_other_and_leads_to_another_key() {
     client.get("/openai/v1/realtime", &UPGRADE);
     let reply = client.reply();
     assert_eq!((reply.status, reply.text().as_str()), (426, r#"{"error":{"message":"no"}}"#));
+}
+
+#[test]
+fn a_drain_waits_for_a_tunnel_as_for_any_connection() {
+    let (upstream, _told) = echoing();
+    let proxy = kit::openai_proxy(&upstream, &["one"]);
+    let mut client = open(&proxy);
+    proxy.terminate();
+    proxy.until("unready", || (proxy.ask_admin("/ready").status == 503).then_some(()));
+    // Longer than the silence after which a sidecar believes that its application has gone.
+    assert!(client.silent_for(Duration::from_millis(1_800)), "it was cut");
+    client.send("still here");
+    assert_eq!(client.bytes(10), b"still here");
+    drop(client);
+    assert!(proxy.wait().status.success());
 }
 
 #[test]

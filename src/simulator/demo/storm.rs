@@ -29,7 +29,7 @@ pub(super) struct Phase {
 /// The providers serve about 48 requests a second together, 22 of them OpenAI's two accounts.
 const PHASES: [Phase; 5] = [
     Phase { name: "calm", until: 200, rate: 14 },
-    Phase { name: "burst", until: 400, rate: 44 },
+    Phase { name: "burst", until: 400, rate: 90 },
     Phase { name: "calm again", until: 480, rate: 10 },
     Phase { name: "outage", until: 720, rate: 14 },
     Phase { name: "recovery", until: 1_000, rate: 18 },
