@@ -228,4 +228,39 @@ mod tests {
         may_be_sent(upstream.tunnel(&there, outbound()));
         may_be_sent(None::<ResponseBody>);
     }
+
+    #[tokio::test]
+    async fn nothing_has_begun_before_there_is_a_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let minute = Duration::from_mins(1);
+        let there = Destination::new(Settings {
+            tls: false,
+            host: "127.0.0.1".into(),
+            port,
+            authority: HeaderValue::from_static("127.0.0.1"),
+            roots: Roots::BuiltIn,
+            proxy: None,
+            timeouts: Timeouts { connect: minute, first_byte: minute, idle: minute },
+        });
+        let there = there.unwrap();
+        let outbound = || Outbound {
+            method: Method::GET,
+            path: PathAndQuery::from_static("/"),
+            headers: HeaderMap::new(),
+            body: OutBody::Empty,
+            credential: None,
+        };
+        let (upstream, begun) = (Upstream::new(), AtomicBool::new(false));
+        {
+            let sending = upstream.send_telling(&there, outbound(), &begun);
+            let taken = async { listener.accept().await.unwrap().0.readable().await.unwrap() };
+            tokio::select! { _ = sending => panic!("nobody answers"), () = taken => {} }
+        }
+        assert!(begun.load(Ordering::Relaxed), "the request has arrived");
+        drop(listener);
+        let begun = AtomicBool::new(true);
+        assert!(upstream.send_telling(&there, outbound(), &begun).await.is_err());
+        assert!(!begun.load(Ordering::Relaxed), "nobody listens");
+    }
 }

@@ -336,3 +336,105 @@ impl Drop for Spending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::formats::Dimension;
+    use crate::keys::{Body, Breaker, KeySpec, LimitSpec, Reach, Tried};
+    use crate::limits::{Learning, Measure, Rule};
+
+    /// One key without a credential, and a limit of a hundred tokens an hour.
+    fn desk() -> Arc<Desk> {
+        let budget = Budget { permille: 100, floor: 1_000 };
+        let at = (Dialect::OpenAi, "http://127.0.0.1:1");
+        let desk = Arc::new(Desk::new("p".into(), at, Clock::start(), budget));
+        let rule = Rule {
+            measure: Measure::Of(Dimension::Tokens),
+            amount: 100,
+            window: Duration::from_hours(1),
+        };
+        let limit = LimitSpec {
+            models: Vec::new(),
+            quota_groups: Vec::new(),
+            reach: Reach::EachModel,
+            rules: vec![rule],
+        };
+        let key = KeySpec {
+            name: "k".into(),
+            quota_group: "g".into(),
+            weight: 1,
+            models: Vec::new(),
+            callers: Vec::new(),
+            fingerprint: None,
+        };
+        let card = Card {
+            name: "k".into(),
+            name_header: HeaderValue::from_static("k"),
+            label: 0,
+            credential: None,
+            headers: Vec::new(),
+        };
+        let spec = Spec {
+            keys: vec![key],
+            limits: vec![limit],
+            learning: Learning::Off,
+            breaker: Breaker::default(),
+        };
+        desk.renew(spec, vec![card], budget);
+        desk
+    }
+
+    fn take(desk: &Arc<Desk>) -> Option<Spending> {
+        let ask = Ask {
+            model: "m",
+            caller: "",
+            cost: Cost { requests: 1, tokens: 80, input: 80, output: 0 },
+            tried: &Tried::NOTHING,
+            preferred: None,
+            stored_in: None,
+            body: Body::Replayable,
+            random: 0,
+        };
+        match desk.choose(&ask, desk.clock.moment()) {
+            Found::Send(_, spending) => Some(spending),
+            Found::Wait(_) | Found::Nothing(_) => None,
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_before_anything_was_sent_is_given_back_and_charged_after_that() {
+        let desk = desk();
+        for _ in 0..3 {
+            let spending = take(&desk).expect("everything came back");
+            assert!(take(&desk).is_none(), "it is held meanwhile");
+            drop(spending);
+        }
+        let spending = take(&desk).unwrap();
+        spending.begun().store(true, Ordering::Relaxed);
+        drop(spending);
+        assert!(take(&desk).is_none(), "it may have been sent");
+    }
+
+    #[test]
+    fn an_answer_calls_whoever_waits_before_its_stream_has_ended() {
+        let desk = desk();
+        let called = Arc::<tokio::sync::Notify>::default();
+        let _place = desk.lines.join("m", Moment::NEVER, &called).unwrap();
+        let spending = take(&desk).unwrap();
+        let judgement = Judgement::of(Verdict::Ok);
+        spending.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
+        assert!(futures_util::FutureExt::now_or_never(called.notified()).is_some());
+    }
+
+    #[test]
+    fn a_provider_that_moves_is_not_served_by_the_same_desk() {
+        let desk = desk();
+        assert!(desk.suits(Dialect::OpenAi, "http://127.0.0.1:1"));
+        assert!(!desk.suits(Dialect::OpenAi, "https://127.0.0.1:1"));
+        assert!(!desk.suits(Dialect::Anthropic, "http://127.0.0.1:1"));
+    }
+}

@@ -225,3 +225,75 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::lifecycle::Tasks;
+
+    /// The body of a request under way, and the end into which its client writes.
+    async fn under_way() -> (Incoming, DuplexStream) {
+        let (mut near, far) = tokio::io::duplex(1024);
+        let (tell, mut told) = mpsc::channel(1);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let tell = tell.clone();
+            async move {
+                drop(tell.send(request.into_body()).await);
+                std::future::pending::<Result<Response<String>, std::io::Error>>().await
+            }
+        });
+        let serving = http1::Builder::new().serve_connection(TokioIo::new(far), service);
+        drop(Tasks::default().spawn(async { drop(serving.await) }));
+        let head = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        near.write_all(head.as_bytes()).await.unwrap();
+        (told.recv().await.unwrap(), near)
+    }
+
+    async fn feed(client: &mut DuplexStream, piece: &str) {
+        let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+        client.write_all(chunk.as_bytes()).await.unwrap();
+    }
+
+    async fn read(body: &mut ReplayBody) -> Option<Result<Bytes, BoxError>> {
+        Some(body.frame().await?.map(|frame| frame.into_data().unwrap()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_sending_is_given_up_and_one_that_is_slow_is_not() {
+        let (incoming, mut client) = under_way().await;
+        let replay = Replay::new(incoming);
+        let mut body = replay.reader();
+        for _ in 0..5 {
+            tokio::time::sleep(PAUSE * 9 / 10).await;
+            feed(&mut client, "piece").await;
+            assert_eq!(read(&mut body).await.unwrap().unwrap(), "piece");
+        }
+        let began = tokio::time::Instant::now();
+        assert!(read(&mut body).await.unwrap().is_err());
+        assert!((PAUSE..PAUSE * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_second_reader_begins_anew_and_the_first_gets_nothing_more() {
+        let (incoming, mut client) = under_way().await;
+        let replay = Replay::new(incoming);
+        let mut first = replay.reader();
+        feed(&mut client, "one").await;
+        assert_eq!(read(&mut first).await.unwrap().unwrap(), "one");
+        let mut second = replay.reader();
+        assert!(read(&mut first).await.unwrap().is_err());
+        feed(&mut client, "two").await;
+        client.write_all(b"0\r\n\r\n").await.unwrap();
+        for piece in ["one", "two"] {
+            assert_eq!(read(&mut second).await.unwrap().unwrap(), piece);
+        }
+        assert!(read(&mut second).await.is_none());
+    }
+}
