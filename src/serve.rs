@@ -153,7 +153,9 @@ async fn serve<H: Handler>(stream: TcpStream, handler: H, rounds: Rounds) {
     }
     let service = service_fn(move |request| {
         let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.handle(request).await) }
+        // Boxed: hyper keeps room for the future as long as the connection is open, and a stream has
+        // long been answered while its body still flows.
+        async move { Ok::<_, Infallible>(Box::pin(handler.handle(request)).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);

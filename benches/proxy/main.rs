@@ -57,6 +57,9 @@ struct Arguments {
     /// Cargo says so.
     #[arg(long, hide = true)]
     bench: bool,
+    /// The machine's load average when the bench began; near zero, or the figures are noise.
+    #[arg(skip = std::fs::read_to_string("/proc/loadavg").unwrap_or_default())]
+    load_before: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -137,12 +140,14 @@ impl Arguments {
         let model =
             cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
         let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+        let load = &self.load_before;
         let nginx = Command::new("nginx").arg("-v").output().expect("run nginx").stderr;
         format!(
-            "{} × {}; {}; {} rounds of {} s in turns{}. Costs are CPU time of the proxy's process; \
+            "{} × {}, load before {}; {}; {} rounds of {} s in turns{}. Costs are CPU time of the proxy's process; \
              a ratio is the median of the rounds' (lowest–highest).",
             cores,
             model.trim_start_matches(['\t', ' ', ':']),
+            load.split_whitespace().next().unwrap_or("unknown"),
             String::from_utf8_lossy(&nginx).trim().replace("nginx version: ", ""),
             self.rounds,
             self.seconds,

@@ -130,16 +130,17 @@ fn a_capacity_that_comes_back_early_is_used_by_those_who_wait() {
 
 #[test]
 fn who_waits_for_an_alias_is_served_by_whichever_target_comes_back_first() {
-    let held = |seconds: &'static str| {
-        let count = AtomicUsize::new(0);
+    let held = |seconds: u64| {
+        let began = std::sync::OnceLock::new();
         Upstream::start(move |_, connection| {
-            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
-            let limited = kit::answer(429, &[("retry-after", seconds)], LIMITED);
-            connection.send(if first { limited } else { json(200, CHAT_ANSWER) });
+            let over = *began.get_or_init(now) + Duration::from_secs(seconds);
+            let left = over.saturating_duration_since(now()).as_millis().to_string();
+            let limited = kit::answer(429, &[("retry-after-ms", &left)], LIMITED);
+            connection.send(if now() < over { limited } else { json(200, CHAT_ANSWER) });
             Then::Next
         })
     };
-    let (first, second) = (held("25"), held("1"));
+    let (first, second) = (held(25), held(1));
     let provider = |name: &str, upstream: &Upstream| {
         let url = upstream.url();
         format!("  {name}: {{wire: openai, baseUrl: \"{url}\", keys: [{{secret: pool}}]}}\n")
@@ -150,15 +151,17 @@ fn who_waits_for_an_alias_is_served_by_whichever_target_comes_back_first() {
         provider("second", &second)
     );
     let proxy = kit::with_keys(Setup::default().config(&config), &["only"]).start();
+    let ask = CHAT.replace("gpt-4o", "chat");
+    let reply = kit::post_at_once(&proxy, CHAT_PATH, &ask);
+    Format::OpenAi.assert_refusal(&reply, 429, "keys_temporarily_exhausted");
     let began = now();
-    let replies =
-        kit::in_parallel(40, |_| kit::post(&proxy, CHAT_PATH, &CHAT.replace("gpt-4o", "chat")));
+    let replies = kit::in_parallel(40, |_| kit::post(&proxy, CHAT_PATH, &ask));
     for reply in replies {
         assert_eq!((reply.status, reply.text().as_str()), (200, CHAT_ANSWER));
         assert_eq!(reply.header("x-keyweir-provider"), Some("second"));
     }
     assert!(now() - began < Duration::from_secs(10), "{:?}", now() - began);
-    assert_eq!(first.take().len(), 1);
+    assert_eq!(first.take().len(), 1, "a target that is held is not asked");
 }
 
 #[test]
