@@ -212,9 +212,7 @@ fn resolve(
 ) -> Result<Resolved, Refusal> {
     let snapshot = &exchange.snapshot;
     let model = facts.model.as_deref();
-    if let Some(model) = model {
-        allow(exchange, model)?;
-    }
+    allow(exchange, path, model)?;
     if let Door::Direct { .. } = door {
         let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
@@ -262,12 +260,19 @@ fn made_by(snapshot: &Snapshot, wire: Wire, facts: &Facts) -> Option<usize> {
     Some(provider)
 }
 
-fn allow(exchange: &Exchange, model: &str) -> Result<(), Refusal> {
-    match exchange.snapshot.callers.all().nth(exchange.caller) {
-        Some(rule) if !rule.may_use(model) => {
-            let message = format!("caller {:?} may not use model {model:?}", rule.name);
-            Err(Refusal::new(Reason::ModelNotAllowed, message))
+/// A caller of certain models may not hide which one it asks for: in a body that is not read, or by
+/// naming none where the provider has one of its own choice.
+fn allow(exchange: &Exchange, path: &PathFacts, model: Option<&str>) -> Result<(), Refusal> {
+    let Some(rule) = exchange.snapshot.callers.all().nth(exchange.caller) else { return Ok(()) };
+    let message = match model {
+        Some(model) if !rule.may_use(model) => {
+            format!("caller {:?} may not use model {model:?}", rule.name)
         }
-        _ => Ok(()),
-    }
+        None if path.endpoint.is_known() && !rule.models.is_empty() => format!(
+            "caller {:?} may use certain models only, and this request does not tell its model",
+            rule.name
+        ),
+        Some(_) | None => return Ok(()),
+    };
+    Err(Refusal::new(Reason::ModelNotAllowed, message))
 }

@@ -190,6 +190,16 @@ fn a_caller_who_may_not_use_a_model_is_told_so() {
     }
     let allowed = CHAT.replace("gpt-4o", "gpt-4o-mini-x");
     assert_eq!(kit::post_with(&proxy, CHAT_PATH, &nightly, &allowed).status, 200);
+    // Nor is there a way around it: without a model, or in a body that is not read.
+    let nameless = CHAT.replace("model", "models");
+    let reply = kit::post_with(&proxy, CHAT_PATH, &nightly, &nameless);
+    Format::OpenAi.assert_refusal(&reply, 403, "model_not_allowed");
+    let mut connection = proxy.connect();
+    connection.send(format!(
+        "POST /openai{CHAT_PATH} HTTP/1.1\r\nhost: x\r\nx-keyweir-caller: nightly\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{CHAT}",
+        CHAT.len()
+    ));
+    Format::OpenAi.assert_refusal(&connection.reply(), 403, "model_not_allowed");
     let labels = [("caller", "nightly"), ("outcome", "refused")];
     kit::until_sum(&proxy, "keyweir_requests_total", &labels, 3.0);
 }
