@@ -196,43 +196,14 @@ mod tests {
 
     use http::uri::PathAndQuery;
     use http::{HeaderMap, Method};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
     fn may_be_sent<T: Send>(_: T) {}
 
-    #[test]
-    fn what_is_under_way_may_go_to_other_threads() {
-        let minute = Duration::from_mins(1);
-        let there = Destination::new(Settings {
-            tls: false,
-            host: "127.0.0.1".into(),
-            port: 80,
-            authority: HeaderValue::from_static("127.0.0.1"),
-            roots: Roots::BuiltIn,
-            proxy: None,
-            timeouts: Timeouts { connect: minute, first_byte: minute, idle: minute },
-        });
-        let there = there.unwrap();
-        let outbound = || Outbound {
-            method: Method::GET,
-            path: PathAndQuery::from_static("/"),
-            headers: HeaderMap::new(),
-            body: OutBody::Empty,
-            credential: None,
-        };
-        let upstream = Upstream::new();
-        may_be_sent(&upstream);
-        may_be_sent(upstream.send(&there, outbound()));
-        may_be_sent(upstream.send_telling(&there, outbound(), &AtomicBool::new(false)));
-        may_be_sent(upstream.tunnel(&there, outbound()));
-        may_be_sent(None::<ResponseBody>);
-    }
-
-    #[tokio::test]
-    async fn nothing_has_begun_before_there_is_a_connection() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+    fn there(port: u16) -> Arc<Destination> {
         let minute = Duration::from_mins(1);
         let there = Destination::new(Settings {
             tls: false,
@@ -243,24 +214,53 @@ mod tests {
             proxy: None,
             timeouts: Timeouts { connect: minute, first_byte: minute, idle: minute },
         });
-        let there = there.unwrap();
-        let outbound = || Outbound {
+        there.unwrap()
+    }
+
+    fn outbound() -> Outbound<'static> {
+        Outbound {
             method: Method::GET,
-            path: PathAndQuery::from_static("/"),
+            path: PathAndQuery::from_static("/begun"),
             headers: HeaderMap::new(),
             body: OutBody::Empty,
             credential: None,
-        };
-        let (upstream, begun) = (Upstream::new(), AtomicBool::new(false));
-        {
-            let sending = upstream.send_telling(&there, outbound(), &begun);
-            let taken = async { listener.accept().await.unwrap().0.readable().await.unwrap() };
-            tokio::select! { _ = sending => panic!("nobody answers"), () = taken => {} }
         }
+    }
+
+    #[test]
+    fn what_is_under_way_may_go_to_other_threads() {
+        let (upstream, there) = (Upstream::new(), there(80));
+        may_be_sent(&upstream);
+        may_be_sent(upstream.send(&there, outbound()));
+        may_be_sent(upstream.send_telling(&there, outbound(), &AtomicBool::new(false)));
+        may_be_sent(upstream.tunnel(&there, outbound()));
+        may_be_sent(None::<ResponseBody>);
+    }
+
+    #[tokio::test]
+    async fn nothing_has_begun_before_there_is_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listening = there(listener.local_addr().unwrap().port());
+        let (upstream, begun) = (Upstream::new(), AtomicBool::new(false));
+        let sending = upstream.send_telling(&listening, outbound(), &begun);
+        let arrived = async {
+            // Others may knock by mistake: ports are used again.
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = [0; 10];
+                if stream.read_exact(&mut head).await.is_ok() && head == *b"GET /begun" {
+                    return stream;
+                }
+            }
+        };
+        tokio::select! { _ = sending => panic!("nobody answers"), _ = arrived => {} }
         assert!(begun.load(Ordering::Relaxed), "the request has arrived");
-        drop(listener);
+        // Held, so that nobody else listens there either.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let closed = there(silent.local_addr().unwrap().port());
         let begun = AtomicBool::new(true);
-        assert!(upstream.send_telling(&there, outbound(), &begun).await.is_err());
+        assert!(upstream.send_telling(&closed, outbound(), &begun).await.is_err());
         assert!(!begun.load(Ordering::Relaxed), "nobody listens");
     }
 }
