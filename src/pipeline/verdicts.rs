@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 
 use super::attempt::Answer;
 use super::snapshot::Provider;
-use crate::formats::{self, Evidence, Judgement, Samples};
+use crate::formats::{self, Evidence, Judgement, Samples, Verdict};
 use crate::lifecycle::Clock;
 use crate::upstream::ResponseBody;
 
@@ -44,25 +44,35 @@ pub(super) async fn hear(
     let (head, mut rest) = answer.into_parts();
     let status = head.status;
     let good = status.is_success() || status.is_informational();
-    let read = if good { Bytes::new() } else { read_evidence(&mut rest).await };
+    let (read, heard_out) =
+        if good { (Bytes::new(), true) } else { read_evidence(&mut rest).await };
     let now = clock.now();
     let evidence = Evidence { status, headers: &head.headers, body: &read, model };
-    let judgement = formats::judge(provider.dialect, &evidence, now);
+    let mut judgement = formats::judge(provider.dialect, &evidence, now);
+    if !heard_out && judgement.verdict == Verdict::RequestInvalid {
+        // What is wrong was never heard: it may be the key (Gemini says so with 400), or nothing.
+        judgement = Judgement::of(Verdict::ServerError);
+    }
     let samples = formats::levels(provider.dialect, &head.headers, now);
     Heard { head, read, rest, judgement, samples }
 }
 
-async fn read_evidence(body: &mut ResponseBody) -> Bytes {
+/// The beginning of a body, and whether that is all there was to read. What has not come in time is
+/// not waited for.
+async fn read_evidence(body: &mut ResponseBody) -> (Bytes, bool) {
     let mut read = BytesMut::new();
     let reading = async {
         while read.len() < EVIDENCE {
-            let Some(Ok(frame)) = body.frame().await else { return };
-            if let Some(piece) = frame.data_ref() {
-                read.extend_from_slice(piece);
+            match body.frame().await {
+                None => return true,
+                Some(Err(_)) => return false,
+                Some(Ok(frame)) => {
+                    read.extend_from_slice(frame.data_ref().map_or(&[], |piece| piece));
+                }
             }
         }
+        true
     };
-    // What has not come by then is not waited for: the status alone says enough.
-    drop(tokio::time::timeout(EVIDENCE_TIME, reading).await);
-    read.freeze()
+    let heard_out = tokio::time::timeout(EVIDENCE_TIME, reading).await.unwrap_or(false);
+    (read.freeze(), heard_out)
 }

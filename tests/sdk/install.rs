@@ -26,7 +26,7 @@ pub(crate) fn python(world: &World, folders: &[&str]) {
     static PYTHON: LazyLock<PathBuf> = LazyLock::new(virtual_environment);
     let mut pytest = Command::new(&*PYTHON);
     // Neither bytecode nor caches are left beside the sources.
-    pytest.args(["-B", "-m", "pytest", "-q", "--durations=12"]).args(folders).current_dir(suite("python"));
+    pytest.args(["-B", "-m", "pytest", "-q"]).args(folders).current_dir(suite("python"));
     run(world, &mut pytest);
 }
 
