@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 
 use super::attempt::Answer;
 use super::snapshot::Provider;
-use crate::formats::{self, Evidence, Judgement, Samples};
+use crate::formats::{self, Evidence, Judgement, Samples, Verdict};
 use crate::lifecycle::Clock;
 use crate::upstream::{BodyError, ResponseBody};
 
@@ -46,33 +46,45 @@ pub(super) async fn hear(
     let (head, mut rest) = answer.into_parts();
     let status = head.status;
     let good = status.is_success() || status.is_informational();
-    let (read, cut) = if good { (Bytes::new(), None) } else { read_evidence(&mut rest).await };
+    let (read, heard) =
+        if good { (Bytes::new(), Hearing::Whole) } else { read_evidence(&mut rest).await };
     let now = clock.now();
     let evidence = Evidence { status, headers: &head.headers, body: &read, model };
-    let judgement = formats::judge(provider.dialect, &evidence, now);
+    let mut judgement = formats::judge(provider.dialect, &evidence, now);
+    if !matches!(heard, Hearing::Whole) && judgement.verdict == Verdict::RequestInvalid {
+        // What is wrong was never heard: it may be the key (Gemini says so with 400), or nothing.
+        judgement = Judgement::of(Verdict::ServerError);
+    }
     let samples = formats::levels(provider.dialect, &head.headers, now);
+    let cut = if let Hearing::Cut(error) = heard { Some(error) } else { None };
     Heard { head, read, rest, cut, judgement, samples }
 }
 
-async fn read_evidence(body: &mut ResponseBody) -> (Bytes, Option<BodyError>) {
-    let (mut read, mut cut) = (BytesMut::new(), None);
+/// How the hearing of a body ended.
+enum Hearing {
+    /// All there was to read was read.
+    Whole,
+    /// Its time was up.
+    Late,
+    /// The body broke off.
+    Cut(BodyError),
+}
+
+/// The beginning of a body. What has not come in time is not waited for.
+async fn read_evidence(body: &mut ResponseBody) -> (Bytes, Hearing) {
+    let mut read = BytesMut::new();
     let reading = async {
         while read.len() < EVIDENCE {
             match body.frame().await {
+                None => break,
+                Some(Err(error)) => return Hearing::Cut(error),
                 Some(Ok(frame)) => {
-                    if let Some(piece) = frame.data_ref() {
-                        read.extend_from_slice(piece);
-                    }
+                    read.extend_from_slice(frame.data_ref().map_or(&[], |piece| piece));
                 }
-                Some(Err(error)) => {
-                    cut = Some(error);
-                    return;
-                }
-                None => return,
             }
         }
+        Hearing::Whole
     };
-    // What has not come by then is not waited for: the status alone says enough.
-    drop(tokio::time::timeout(EVIDENCE_TIME, reading).await);
-    (read.freeze(), cut)
+    let heard = tokio::time::timeout(EVIDENCE_TIME, reading).await.unwrap_or(Hearing::Late);
+    (read.freeze(), heard)
 }

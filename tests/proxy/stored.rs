@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::kit::{self, path_of};
-use crate::support::http::Reply;
+use crate::support::http::{Raw, Reply};
 use crate::support::process::Proxy;
 use crate::support::upstream::{self, Then, Upstream};
 
@@ -206,5 +206,65 @@ fn gemini_s_files_and_anthropic_s_batches_are_found_too() {
                 assert_eq!(reply.status, 200, "{find}: {}", reply.text());
             }
         }
+    }
+}
+
+/// A resumable upload as Gemini takes it: only the project in which it began knows it.
+fn uploads(request: &Reply, connection: &mut Raw, shelf: &Shelf) -> Then {
+    let key = kit::key_of(request);
+    let mut shelf = shelf.lock().expect("not poisoned");
+    let query = path_of(request).split_once("upload_id=").map(|(_, id)| id.to_owned());
+    let owner = query.as_ref().and_then(|id| shelf.get(id));
+    connection.send(match (&query, owner) {
+        (None, _) => {
+            let id = format!("Up-{}_{key}", shelf.len());
+            shelf.insert(id.clone(), key);
+            let url = format!(
+                "https://generativelanguage.googleapis.com/upload/v1beta/files?upload_id={id}"
+            );
+            kit::answer(200, &[("x-goog-upload-url", &url)], "")
+        }
+        (Some(_), Some(owner)) if *owner == key => kit::answer(200, &[], &key),
+        (Some(_), _) => upstream::json(403, r#"{"error":{"code":403,"message":"You do not have permission to access the upload","status":"PERMISSION_DENIED"}}"#),
+    });
+    Then::Next
+}
+
+#[test]
+fn an_upload_goes_on_where_it_began_at_whichever_door_and_provider() {
+    let shelf = Shelf::default();
+    let upstream = Upstream::start(move |request, connection| uploads(request, connection, &shelf));
+    let provider =
+        format!("{{wire: gemini, baseUrl: \"{}\", keys: [{{secret: pool}}]}}", upstream.url());
+    let config = format!("version: 1\nproviders:\n  gemini: {provider}\n  again: {provider}\n");
+    let setup = crate::support::process::Setup::default().config(&config);
+    let proxy = kit::with_keys(setup, &["north", "east", "south", "west"]).start();
+    for door in ["", "/gemini", "/again"].repeat(6) {
+        let begun = kit::post(&proxy, &format!("{door}/upload/v1beta/files"), "{}");
+        let url = begun.header("x-goog-upload-url").expect("the provider's own URL").to_owned();
+        let (_, path) = url.split_once(".com").expect("an absolute URL");
+        upstream.take();
+        // The SDKs keep the path alone, and put the base URL's host in front.
+        for _ in 0..2 {
+            let piece =
+                format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 300000\r\n\r\n");
+            let mut connection = proxy.connect();
+            connection.send([piece.as_bytes(), &[b'x'; 300_000]].concat());
+            let reply = connection.reply();
+            assert_eq!(reply.status, 200, "{door}: {}", reply.text());
+        }
+        assert_eq!(upstream.take().len(), 2, "the right group is asked at once");
+    }
+}
+
+#[test]
+fn a_list_goes_on_in_the_group_where_it_began() {
+    let upstream = provider();
+    let proxy = kit::openai_proxy(&upstream, &KEYS);
+    for _ in 0..8 {
+        let (id, owner) = upload(&proxy);
+        upstream.take();
+        kit::get(&proxy, &format!("/v1/files?limit=1&after={id}"));
+        assert_eq!(kit::uses(&upstream.take()).into_keys().collect::<Vec<_>>(), [owner]);
     }
 }

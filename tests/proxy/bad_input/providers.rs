@@ -172,7 +172,12 @@ fn an_answer_that_stalls_is_given_up_and_looks_cut_to_the_client() {
 
 #[test]
 fn an_error_s_body_that_is_cut_or_stalls_still_leads_to_another_key() {
-    let faults: [fn(&mut Raw) -> Then; 3] = [
+    let faults: [fn(&mut Raw) -> Then; 4] = [
+        // Gemini says so of a dead key: the status alone does not tell whose fault it is.
+        |connection| {
+            connection.send("HTTP/1.1 400 X\r\ncontent-length: 100\r\n\r\n{\"error\":");
+            Then::Close
+        },
         |connection| {
             connection.send("HTTP/1.1 429 X\r\ncontent-length: 100\r\n\r\n{\"error\":");
             Then::Close

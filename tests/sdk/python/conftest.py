@@ -75,12 +75,16 @@ class Simulator:
             self.call("DELETE", f"faults/{added['id']}")
 
     @contextlib.contextmanager
-    def limited(self, provider, model, millis):
-        """One rate limit in each of the pool's two accounts."""
-        details = {"model": model, "retryAfterMs": millis, "times": 1}
-        with self.fault("rateLimited", account=provider, **details):
-            with self.fault("rateLimited", account=f"{provider}-other", **details):
+    def faults(self, provider, kind, **details):
+        """The same in both of the pool's accounts."""
+        with self.fault(kind, account=provider, **details):
+            with self.fault(kind, account=f"{provider}-other", **details):
                 yield
+
+    def limited(self, provider, model, millis):
+        """One rate limit in each of them."""
+        details = {"model": model, "retryAfterMs": millis, "times": 1}
+        return self.faults(provider, "rateLimited", **details)
 
     def tally(self):
         return self.call("GET", "tally")

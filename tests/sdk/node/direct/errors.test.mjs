@@ -6,19 +6,13 @@ import Anthropic from "@anthropic-ai/sdk";
 import { ApiError } from "@google/genai";
 import OpenAI from "openai";
 
-import { anthropic, gemini, openai, withFault } from "../clients.mjs";
+import { anthropic, gemini, openai, took, withFault } from "../clients.mjs";
 
 const messages = [{ role: "user", content: "Hello" }];
 const chat = (client) => client.chat.completions.create({ model: "gpt-4o", messages });
 const message = (client) =>
   client.messages.create({ model: "claude-sonnet-5-5", max_tokens: 50, messages });
 const generate = () => gemini.models.generateContent({ model: "gemini-2.5-flash", contents: "Hi" });
-
-async function took(work) {
-  const begun = performance.now();
-  await work();
-  return performance.now() - begun;
-}
 
 test("a wrong key is refused", async () => {
   await assert.rejects(
