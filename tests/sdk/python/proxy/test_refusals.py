@@ -64,7 +64,7 @@ def test_nobody_sleeps_where_anthropics_capacity_is_gone_for_long(proxy, retries
 
 
 def test_nobody_sleeps_where_geminis_capacity_is_gone_for_long(proxy):
-    seconds, error = took(lambda: generate(proxy.gemini("gemini-spent"))), errors.ClientError)
+    seconds, error = took(lambda: generate(proxy.gemini("gemini-spent")), errors.ClientError)
     assert seconds < 5
     assert (error.code, error.status) == (429, "RESOURCE_EXHAUSTED")
     assert reason(error) == "keys_temporarily_exhausted"
@@ -187,7 +187,7 @@ def test_a_model_that_the_caller_may_not_use(openai_client, anthropic_client, pr
         lambda: message(anthropic_client, extra_headers=guest), anthropic.PermissionDeniedError
     )
     assert code(error) == "model_not_allowed"
-    _, error = took(lambda: generate(proxy.gemini(headers=guest))), errors.ClientError)
+    _, error = took(lambda: generate(proxy.gemini(headers=guest)), errors.ClientError)
     assert (error.code, reason(error)) == (403, "model_not_allowed")
 
 
@@ -215,7 +215,7 @@ def test_paths_that_lead_nowhere(proxy, openai_client, anthropic_client):
     with proxy.anthropic("nobody") as client:
         _, error = took(lambda: message(client), anthropic.NotFoundError)
         assert code(error) == "unknown_provider"
-    _, error = took(lambda: generate(proxy.gemini("nobody"))), errors.ClientError)
+    _, error = took(lambda: generate(proxy.gemini("nobody")), errors.ClientError)
     assert (error.code, reason(error)) == (404, "unknown_provider")
     _, error = took(lambda: openai_client.post("/no/such", cast_to=object), openai.NotFoundError)
     assert error.code == "unknown_path"
