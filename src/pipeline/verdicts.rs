@@ -46,17 +46,17 @@ pub(super) async fn hear(
     let (head, mut rest) = answer.into_parts();
     let status = head.status;
     let good = status.is_success() || status.is_informational();
-    let (read, heard) =
+    let (read, hearing) =
         if good { (Bytes::new(), Hearing::Whole) } else { read_evidence(&mut rest).await };
     let now = clock.now();
     let evidence = Evidence { status, headers: &head.headers, body: &read, model };
     let mut judgement = formats::judge(provider.dialect, &evidence, now);
-    if !matches!(heard, Hearing::Whole) && judgement.verdict == Verdict::RequestInvalid {
+    if !matches!(hearing, Hearing::Whole) && judgement.verdict == Verdict::RequestInvalid {
         // What is wrong was never heard: it may be the key (Gemini says so with 400), or nothing.
         judgement = Judgement::of(Verdict::ServerError);
     }
     let samples = formats::levels(provider.dialect, &head.headers, now);
-    let cut = if let Hearing::Cut(error) = heard { Some(error) } else { None };
+    let cut = if let Hearing::Cut(error) = hearing { Some(error) } else { None };
     Heard { head, read, rest, cut, judgement, samples }
 }
 
