@@ -249,7 +249,7 @@ fn an_upload_goes_on_where_it_began_at_whichever_door_and_provider() {
             let piece =
                 format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 300000\r\n\r\n");
             let mut connection = proxy.connect();
-            connection.send([piece.as_bytes(), &[b'x'; 300_000]].concat());
+            connection.send([piece.as_bytes(), &*vec![b'x'; 300_000]].concat());
             let reply = connection.reply();
             assert_eq!(reply.status, 200, "{door}: {}", reply.text());
         }
