@@ -91,12 +91,15 @@ impl Caller {
     ///
     /// `x-keyweir-priority` and `x-keyweir-max-wait` may lower what the rule gives, or raise the
     /// class up to `max_priority`. A client that says when it stops waiting (`x-stainless-timeout`,
-    /// `x-stainless-read-timeout` and `x-server-timeout`, in seconds) is not kept longer than that.
+    /// `x-stainless-read-timeout` and `x-server-timeout`, in seconds) is kept for nine tenths of
+    /// that at most: an answer that is begun at the last moment, or a refusal, must still find it
+    /// there.
     pub fn terms(&self, headers: &HeaderMap) -> Terms {
         let asked = text(headers, &PRIORITY).and_then(Priority::named);
         let priority = asked.map_or(self.priority, |asked| asked.min(self.max_priority));
         let asked = text(headers, &MAX_WAIT).and_then(wait);
         let patience = PATIENCE.iter().filter_map(|name| seconds(text(headers, name)?));
+        let patience = patience.map(|patience| patience.saturating_sub(patience / 10));
         let max_wait = asked.into_iter().chain(patience).fold(self.max_wait, Duration::min);
         Terms { priority, max_wait }
     }
@@ -210,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_client_is_not_kept_longer_than_it_says_it_waits() {
-        let terms = Caller::default().terms(&headers(&[("x-stainless-timeout", "12")]));
-        assert_eq!(terms.max_wait, Duration::from_secs(12));
+        let terms = Caller::default().terms(&headers(&[("x-stainless-timeout", "20")]));
+        assert_eq!(terms.max_wait, Duration::from_secs(18), "and hears of it in time");
         let terms = Caller::default().terms(&headers(&[("x-server-timeout", "0")]));
         assert_eq!(terms.max_wait, Duration::from_secs(30), "0 is no timeout");
     }

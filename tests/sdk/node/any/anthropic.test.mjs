@@ -81,6 +81,10 @@ test("a batch is begun and ended", async () => {
   });
   const done = await anthropic.messages.batches.retrieve(batch.id);
   assert.equal(done.processing_status, "ended");
+  // `batches.results` goes to the absolute URL that the batch names; this stays with the base URL.
+  const results = await anthropic.get(`/v1/messages/batches/${batch.id}/results`).asResponse();
+  const [first] = (await results.text()).split("\n");
+  assert.equal(JSON.parse(first).result.message.content[0].text, "You said: Hello");
 });
 
 test("errors of the request are the caller's", async () => {

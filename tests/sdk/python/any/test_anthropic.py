@@ -1,4 +1,7 @@
+import json
+
 import anthropic
+import httpx2
 import pytest
 
 MODEL = "claude-sonnet-5-5"
@@ -103,6 +106,10 @@ def test_a_batch_is_begun_and_ended(anthropic_client):
     assert batch.processing_status == "in_progress"
     done = anthropic_client.messages.batches.retrieve(batch.id)
     assert (done.processing_status, done.request_counts.succeeded) == ("ended", 1)
+    # `batches.results` goes to the absolute URL that the batch names; this stays with the base URL.
+    path = f"/v1/messages/batches/{batch.id}/results"
+    results = anthropic_client.get(path, cast_to=httpx2.Response).text.splitlines()
+    assert json.loads(results[0])["result"]["message"]["content"][0]["text"] == "You said: Hello"
 
 
 def test_an_unknown_model_is_not_found(anthropic_client):

@@ -162,9 +162,10 @@ def test_an_error_in_a_stream_is_raised(gemini_client, simulator):
             list(gemini_client.models.generate_content_stream(model=MODEL, contents=prompt))
 
 
-def test_a_cut_stream_looks_cut(gemini_client, simulator):
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_cut_stream_looks_cut(gemini_client, simulator, inside):
     prompt = "sim:tokens=40"
-    with simulator.fault("cutStream", after=3, path=":streamGenerateContent"):
+    with simulator.fault("cutStream", after=3, inside=inside, path=":streamGenerateContent"):
         with pytest.raises(Exception) as error:
             list(gemini_client.models.generate_content_stream(model=MODEL, contents=prompt))
     assert type(error.value).__name__ in {"RemoteProtocolError", "APIError", "ServerError"}

@@ -232,6 +232,14 @@ def test_a_cut_stream_looks_cut(openai_client, simulator, inside):
             list(stream)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_cut_response_stream_looks_cut(openai_client, simulator, inside):
+    with simulator.fault("cutStream", after=6, inside=inside, path="/v1/responses"):
+        stream = openai_client.responses.create(model="gpt-4o", input="sim:tokens=40", stream=True)
+        with pytest.raises(openai.APIError):
+            list(stream)
+
+
 def test_an_error_event_is_raised(openai_client, simulator):
     with simulator.fault("errorEvent", after=4, path="/v1/chat/completions"):
         stream = openai_client.chat.completions.create(model="gpt-4o", messages=LONG, stream=True)
