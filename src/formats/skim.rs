@@ -6,10 +6,12 @@
 //! without proving it right: where it cannot go on, it stops reading.
 
 mod level;
+mod whole;
 
 use memchr::memchr2;
 use smallvec::SmallVec;
 
+use super::json::find_structure;
 use super::tally::Tally;
 use level::Action;
 pub(super) use level::Level;
@@ -115,7 +117,10 @@ impl Skim {
         let mut rest = bytes;
         while let Some((&first, _)) = rest.split_first() {
             let used = match self.state {
-                State::Between => self.between(rest),
+                State::Between => {
+                    let whole = if first == b'{' { self.whole(rest, tally) } else { None };
+                    whole.unwrap_or_else(|| self.between(rest))
+                }
                 State::Name => self.name(rest),
                 State::Colon => self.colon(first),
                 State::Text => self.text(rest, tally),
@@ -126,6 +131,19 @@ impl Skim {
             };
             rest = rest.get(used..).unwrap_or_default();
         }
+    }
+
+    /// Reads an object at the top in one go, if all of it is there; says how long it is.
+    fn whole(&mut self, bytes: &[u8], tally: &mut Tally) -> Option<usize> {
+        let level = match self.entered.as_slice() {
+            [] => self.base,
+            // Of an array that streams, each element comes whole more often than not.
+            [(level, true)] => *level,
+            _ => return None,
+        };
+        let length = whole::read(bytes, level, self.entered.len(), tally)?;
+        self.end_value();
+        Some(length)
     }
 
     fn between(&mut self, bytes: &[u8]) -> usize {
@@ -293,22 +311,6 @@ impl Skim {
             }
         }
     }
-}
-
-/// The next quote, brace or bracket. What is looked through holds long runs without one (numbers of
-/// embeddings), so that whole blocks are tested at once, which the compiler vectorises.
-fn find_structure(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let structural = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
-    let mut at = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, &byte| any | structural(byte)) {
-            break;
-        }
-        at += BLOCK;
-    }
-    let rest = bytes.get(at..)?;
-    rest.iter().position(|&byte| structural(byte)).map(|found| at + found)
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! What an answer has told so far.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::Deserialize;
 
-use super::scalar::Scalar;
+use super::scalar::{self, Scalar};
 use super::stored::{StoredId, StoredIds};
 use super::usage::Counts;
 
-/// The longest model name that is kept, in bytes.
-const MAX_MODEL_BYTES: usize = 256;
+/// The longest name that is kept, in bytes, quotes included.
+const MAX_NAME_BYTES: usize = 256;
 
 /// A member that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +40,12 @@ pub(super) enum Field {
 }
 
 /// What an answer has told so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Tally {
     /// Tokens, as told.
     pub(super) counts: Counts,
     /// The model that served.
-    pub(super) model: Option<Box<str>>,
+    pub(super) model: Option<Arc<str>>,
     /// Ids of what was stored.
     pub(super) stored: StoredIds,
     /// Bytes of output text, as JSON writes it.
@@ -71,27 +74,26 @@ impl Tally {
             Field::Usage => self.counts.merge(&Counts::read(raw.unwrap_or_default())),
             Field::Model => self.model(raw),
             Field::Id => {
-                self.stored.extend(raw.and_then(short_text).and_then(|id| StoredId::made(&id)));
+                self.stored.extend(raw.and_then(name).and_then(|id| StoredId::made(&id)));
             }
             Field::Error => self.error(raw),
-            Field::Type => self.kind = raw.and_then(word),
-            Field::Code => self.code = raw.and_then(word),
-            Field::Finish => self.finish(raw.and_then(word)),
+            Field::Type => self.kind = raw.and_then(scalar::word).map(boxed),
+            Field::Code => self.code = raw.and_then(scalar::word).map(boxed),
+            Field::Finish => self.finish(raw.and_then(scalar::word)),
             Field::Feedback => self.finished |= raw.is_some_and(blocked),
-            Field::PromptEval => self.counts.input = raw.and_then(number).or(self.counts.input),
-            Field::Eval => self.counts.output = raw.and_then(number).or(self.counts.output),
+            Field::PromptEval => {
+                self.counts.input = raw.and_then(scalar::count).or(self.counts.input);
+            }
+            Field::Eval => self.counts.output = raw.and_then(scalar::count).or(self.counts.output),
             Field::Done => self.done |= raw == Some(b"true"),
         }
     }
 
     fn model(&mut self, raw: Option<&[u8]>) {
+        let Some(model) = raw.and_then(name) else { return };
         // Gemini names it in every chunk.
-        let known = self.model.as_ref().zip(raw).is_some_and(|(model, raw)| {
-            raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""))
-                == Some(model.as_bytes())
-        });
-        if !known {
-            self.model = raw.and_then(short_text).or_else(|| self.model.take());
+        if self.model.as_deref() != Some(&*model) {
+            self.model = Some(model.into());
         }
     }
 
@@ -105,13 +107,13 @@ impl Tally {
         self.error_code = told.and_then(ErrorTold::code).or_else(|| self.error_code.take());
     }
 
-    fn finish(&mut self, reason: Option<Box<str>>) {
+    fn finish(&mut self, reason: Option<Cow<'_, str>>) {
         let Some(reason) = reason else { return };
         self.finished = true;
         // OpenRouter's and Mistral's word, and DeepSeek's for having no capacity.
         if matches!(&*reason, "error" | "insufficient_system_resource") {
             self.failed = true;
-            self.error_code.get_or_insert(reason);
+            self.error_code.get_or_insert_with(|| boxed(reason));
         }
     }
 }
@@ -157,17 +159,13 @@ impl<'de> Deserialize<'de> for ErrorDetails {
     }
 }
 
-fn short_text(raw: &[u8]) -> Option<Box<str>> {
-    let fits = raw.len() <= MAX_MODEL_BYTES;
-    fits.then(|| serde_json::from_slice::<String>(raw).ok()).flatten().map(String::into_boxed_str)
+/// The name of a model or the id of something, unless it is too long to be one.
+fn name(raw: &[u8]) -> Option<Cow<'_, str>> {
+    if raw.len() <= MAX_NAME_BYTES { scalar::text(raw) } else { None }
 }
 
-fn number(raw: &[u8]) -> Option<u64> {
-    Scalar::read(raw).count()
-}
-
-fn word(raw: &[u8]) -> Option<Box<str>> {
-    Scalar::read(raw).word()
+fn boxed(text: Cow<'_, str>) -> Box<str> {
+    text.into_owned().into_boxed_str()
 }
 
 /// `promptFeedback` may hold ratings alone; with a reason it stands instead of an answer.

@@ -1,9 +1,8 @@
 //! How many tokens an answer says it used, in every provider's words.
 
-use serde::Deserialize;
-
+use super::json::each_member;
 use super::path::PathFacts;
-use super::scalar::Scalar;
+use super::scalar;
 use super::skim::{Level, Skim};
 use super::tally::Tally;
 use super::verdict::Usage;
@@ -17,6 +16,9 @@ pub fn read_usage(path: &PathFacts, dialect: Dialect, body: &[u8]) -> Option<Usa
     Skim::new(Level::Top).feed(body, &mut tally);
     tally.counts.usage(path.wire, dialect)
 }
+
+/// How far inside a usage object counts may stand.
+const MAX_DEPTH: usize = 2;
 
 /// Token counts as a provider told them; streams tell them in pieces, and the last word holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,10 +36,59 @@ pub(super) struct Counts {
 impl Counts {
     /// Reads the JSON of a usage object, whatever its wire format; what it does not tell is `None`.
     pub(super) fn read(raw: &[u8]) -> Self {
-        serde_json::from_slice::<Option<Told>>(raw)
-            .ok()
-            .flatten()
-            .map_or_else(Self::default, Told::counts)
+        let mut counts = Self::default();
+        counts.object(raw, 0).map_or_else(Self::default, |()| counts)
+    }
+
+    /// Takes what an object tells, which stands in so many others.
+    fn object(&mut self, raw: &[u8], depth: usize) -> Option<()> {
+        let mut billed = None;
+        each_member(raw, |name, value| match name {
+            // Groq's stands inside `x_groq`, Cohere's inside `tokens`.
+            b"usage"
+            | b"tokens"
+            | b"prompt_tokens_details"
+            | b"input_tokens_details"
+            | b"completion_tokens_details"
+            | b"output_tokens_details" => {
+                if depth < MAX_DEPTH {
+                    self.object(value, depth + 1);
+                }
+            }
+            b"billed_units" => billed = Some(value),
+            _ => self.note(name, scalar::count(value)),
+        })?;
+        // What Cohere bills stands first, but the limits count what the model read and wrote.
+        billed.filter(|_| depth < MAX_DEPTH).and_then(|raw| self.object(raw, depth + 1));
+        Some(())
+    }
+
+    /// Takes one number. Where there are two for the same, the first name of a line here is believed.
+    fn note(&mut self, name: &[u8], told: Option<u64>) {
+        let believe = |count: &mut Option<u64>| *count = told.or(*count);
+        let fill = |count: &mut Option<u64>| *count = count.or(told);
+        match name {
+            // OpenAI's chat, completions and embeddings, and those who copy them.
+            b"prompt_tokens" => believe(&mut self.input),
+            b"completion_tokens" => believe(&mut self.output),
+            b"total_tokens" => believe(&mut self.total),
+            b"cached_tokens" => believe(&mut self.cached),
+            b"cache_write_tokens" => believe(&mut self.written),
+            b"reasoning_tokens" => believe(&mut self.reasoning),
+            // OpenAI's Responses, images and transcriptions, and Anthropic's; then Gemini's.
+            b"input_tokens" | b"promptTokenCount" => fill(&mut self.input),
+            b"output_tokens" | b"candidatesTokenCount" => fill(&mut self.output),
+            b"thinking_tokens" | b"thoughtsTokenCount" => fill(&mut self.reasoning),
+            b"toolUsePromptTokenCount" => fill(&mut self.tools),
+            b"cache_creation_input_tokens" => fill(&mut self.written),
+            // Anthropic's, DeepSeek's, Gemini's.
+            b"cache_read_input_tokens"
+            | b"prompt_cache_hit_tokens"
+            | b"cachedContentTokenCount" => {
+                fill(&mut self.cached);
+            }
+            _ => {}
+        }
     }
 
     /// Takes what `newer` tells.
@@ -86,104 +137,6 @@ impl Counts {
             _ => 0,
         };
         output.max(beside)
-    }
-}
-
-/// A usage object as it is written, all wire formats in one.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Told {
-    // OpenAI's chat, completions and embeddings, and those who copy them.
-    prompt_tokens: Scalar,
-    completion_tokens: Scalar,
-    total_tokens: Scalar,
-    prompt_tokens_details: Option<Details>,
-    completion_tokens_details: Option<Details>,
-    // DeepSeek's.
-    prompt_cache_hit_tokens: Scalar,
-    // OpenAI's Responses, images and transcriptions, and Anthropic's.
-    input_tokens: Scalar,
-    output_tokens: Scalar,
-    input_tokens_details: Option<Details>,
-    output_tokens_details: Option<Details>,
-    // Anthropic's alone.
-    cache_read_input_tokens: Scalar,
-    cache_creation_input_tokens: Scalar,
-    // Gemini's.
-    #[serde(rename = "promptTokenCount")]
-    prompt_token_count: Scalar,
-    #[serde(rename = "cachedContentTokenCount")]
-    cached_content_token_count: Scalar,
-    #[serde(rename = "candidatesTokenCount")]
-    candidates_token_count: Scalar,
-    #[serde(rename = "thoughtsTokenCount")]
-    thoughts_token_count: Scalar,
-    #[serde(rename = "toolUsePromptTokenCount")]
-    tool_use_prompt_token_count: Scalar,
-    // Cohere's: what the model read and wrote, and what is billed; the limits count the former.
-    tokens: Option<Pair>,
-    billed_units: Option<Pair>,
-    cached_tokens: Scalar,
-    // Groq's, inside `x_groq`.
-    usage: Option<Box<Told>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-#[expect(clippy::struct_field_names, reason = "the names are the providers'")]
-struct Details {
-    cached_tokens: Scalar,
-    cache_write_tokens: Scalar,
-    reasoning_tokens: Scalar,
-    thinking_tokens: Scalar,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Pair {
-    input_tokens: Scalar,
-    output_tokens: Scalar,
-}
-
-impl Told {
-    fn counts(self) -> Counts {
-        if let Some(inner) = self.usage {
-            return inner.counts();
-        }
-        let prompt = self.prompt_tokens_details.or(self.input_tokens_details).unwrap_or_default();
-        let written =
-            self.completion_tokens_details.or(self.output_tokens_details).unwrap_or_default();
-        let pair = self.tokens.or(self.billed_units).unwrap_or_default();
-        let first = |counts: &[&Scalar]| counts.iter().find_map(|count| count.count());
-        Counts {
-            input: first(&[
-                &self.prompt_tokens,
-                &self.input_tokens,
-                &self.prompt_token_count,
-                &pair.input_tokens,
-            ]),
-            cached: first(&[
-                &prompt.cached_tokens,
-                &self.cache_read_input_tokens,
-                &self.prompt_cache_hit_tokens,
-                &self.cached_content_token_count,
-                &self.cached_tokens,
-            ]),
-            written: first(&[&prompt.cache_write_tokens, &self.cache_creation_input_tokens]),
-            tools: self.tool_use_prompt_token_count.count(),
-            output: first(&[
-                &self.completion_tokens,
-                &self.output_tokens,
-                &self.candidates_token_count,
-                &pair.output_tokens,
-            ]),
-            reasoning: first(&[
-                &written.reasoning_tokens,
-                &written.thinking_tokens,
-                &self.thoughts_token_count,
-            ]),
-            total: self.total_tokens.count(),
-        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! with the chunk before costs a fraction of searching it, and a chunk of the same shape cannot tell
 //! anything that the earlier one did not.
 
-use memchr::memchr2;
 use memchr::memmem;
+
+use crate::formats::json::string_end;
 
 /// The longest shape that is remembered, in bytes.
 const MAX_SHAPE: usize = 1_024;
@@ -40,12 +41,12 @@ impl Template {
     /// The length of the output in `data`, if it has this shape.
     pub(super) fn measure(&self, data: &[u8]) -> Option<usize> {
         let rest = data.strip_prefix(self.before.as_slice()).filter(|_| !self.before.is_empty())?;
-        let length = string_length(rest)?;
+        let length = string_end(rest)?;
         let rest = rest.get(length..)?.strip_prefix(self.behind.as_slice())?;
         if self.end.is_empty() {
             return rest.is_empty().then_some(length);
         }
-        let padding = string_length(rest)?;
+        let padding = string_end(rest)?;
         (rest.get(padding..)? == self.end).then_some(length)
     }
 
@@ -59,13 +60,13 @@ impl Template {
         let Some((before, rest)) = NAMES.iter().find_map(|name| split_behind(data, name)) else {
             return;
         };
-        let Some(length) = string_length(rest).filter(|&length| length as u64 == output) else {
+        let Some(length) = string_end(rest).filter(|&length| length as u64 == output) else {
             return;
         };
         let behind = rest.get(length..).unwrap_or_default();
         self.end.clear();
         let behind = split_behind(behind, PADDING).map_or(behind, |(behind, padded)| {
-            let padding = string_length(padded).unwrap_or(padded.len());
+            let padding = string_end(padded).unwrap_or(padded.len());
             self.end.extend_from_slice(padded.get(padding..).unwrap_or_default());
             behind
         });
@@ -78,18 +79,6 @@ impl Template {
 /// Splits `data` behind the last occurrence of `name`.
 fn split_behind<'d>(data: &'d [u8], name: &[u8]) -> Option<(&'d [u8], &'d [u8])> {
     memmem::rfind(data, name).and_then(|at| data.split_at_checked(at + name.len()))
-}
-
-/// How long the JSON string is in whose middle `bytes` begin: where its closing quote stands.
-fn string_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes.get(at) == Some(&b'"') {
-            return Some(at);
-        }
-        at += 2;
-    }
 }
 
 #[cfg(test)]
