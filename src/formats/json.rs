@@ -3,7 +3,7 @@
 //! It finds its way without proving the JSON right, like the skimmer, which reads what comes in
 //! pieces. Where it cannot go on, it gives `None`.
 
-use memchr::memchr2;
+use memchr::memchr;
 
 /// A place in JSON, and all that follows it.
 #[derive(Clone, Copy, Debug)]
@@ -20,15 +20,16 @@ impl<'b> Cursor<'b> {
         self.0
     }
 
-    /// The first byte of the next member, element or value, or what ends its container.
+    /// The first byte of the next member or element, or the bracket that ends its container.
     pub(super) fn next(&mut self) -> Option<u8> {
         self.pass(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b','))
     }
 
-    /// Passes the byte that [`Self::next`] has told: a bracket.
-    pub(super) fn step(&mut self) -> Option<()> {
-        self.0 = self.0.get(1..)?;
-        Some(())
+    /// Passes a bracket.
+    pub(super) const fn step(&mut self) {
+        if let [_, rest @ ..] = self.0 {
+            self.0 = rest;
+        }
     }
 
     /// The name of the next member, up to its value; the inner `None` is the end of the object.
@@ -39,16 +40,21 @@ impl<'b> Cursor<'b> {
                 self.pass(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b':'))?;
                 Some(Some(name))
             }
-            b'}' => self.step().map(|()| None),
+            b'}' => {
+                self.step();
+                Some(None)
+            }
             _ => None,
         }
     }
 
     /// The string that follows, without its quotes.
     pub(super) fn text(&mut self) -> Option<&'b [u8]> {
-        let content = self.0.get(1..)?;
-        let (text, behind) = content.split_at_checked(string_end(content)?)?;
-        self.0 = behind.get(1..)?;
+        let [_, content @ ..] = self.0 else { return None };
+        let (text, [_, rest @ ..]) = content.split_at_checked(string_end(content)?)? else {
+            return None;
+        };
+        self.0 = rest;
         Some(text)
     }
 
@@ -58,7 +64,11 @@ impl<'b> Cursor<'b> {
         match before.first()? {
             b'"' => drop(self.text()?),
             b'{' | b'[' => self.pass_container()?,
-            b'-' | b'0'..=b'9' | b'a'..=b'z' => self.pass_bare()?,
+            b'-' | b'0'..=b'9' | b'a'..=b'z' => {
+                let inside =
+                    |byte| !matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+                self.pass(inside)?;
+            }
             _ => return None,
         }
         before.get(..before.len() - self.0.len())
@@ -77,25 +87,18 @@ impl<'b> Cursor<'b> {
                 b'{' | b'[' => depth = depth.saturating_add(1),
                 _ => depth -= 1,
             }
-            self.step()?;
+            self.step();
             if depth == 0 {
                 return Some(());
             }
         }
     }
 
-    /// Passes a number or a word.
-    fn pass_bare(&mut self) -> Option<()> {
-        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-        self.0 = self.0.get(self.0.iter().position(ends)?..)?;
-        Some(())
-    }
-
     /// Passes bytes of that kind; the first that is of another.
     fn pass(&mut self, kind: impl Fn(u8) -> bool) -> Option<u8> {
-        while let Some((&first, rest)) = self.0.split_first() {
-            if !kind(first) {
-                return Some(first);
+        while let [first, rest @ ..] = self.0 {
+            if !kind(*first) {
+                return Some(*first);
             }
             self.0 = rest;
         }
@@ -103,73 +106,61 @@ impl<'b> Cursor<'b> {
     }
 }
 
-/// Hands on each member of the object that `bytes` begin with: its name, and its value as it is written.
-/// `None` if it is no object, or none that can be read to its end.
-pub(super) fn each_member<'b>(
-    bytes: &'b [u8],
-    mut take: impl FnMut(&'b [u8], &'b [u8]),
-) -> Option<()> {
-    let mut cursor = Cursor(bytes.strip_prefix(b"{")?);
-    while let Some(name) = cursor.member()? {
-        take(name, cursor.value()?);
-    }
-    Some(())
-}
-
 /// How long the string is in whose middle `bytes` begin: where its closing quote stands.
 pub(super) fn string_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += quote_or_backslash(bytes.get(at..)?)?;
-        if bytes.get(at) == Some(&b'"') {
-            return Some(at);
-        }
-        at += 2;
+    let at = quote(bytes)?;
+    match bytes.get(..at)? {
+        // Backslashes are few; whether one escapes this quote is asked where there is one.
+        [.., b'\\'] => end_behind_escapes(bytes, at),
+        _ => Some(at),
     }
 }
 
-/// Words that are looked through before the search for long runs is called, which costs as much as
-/// some of them.
-const WORDS: usize = 3;
+/// The same where the first quote, which stands at `at`, comes right behind a backslash.
+fn end_behind_escapes(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let backslashes = bytes.get(..at)?.iter().rev().take_while(|byte| **byte == b'\\');
+        if backslashes.count() % 2 == 0 {
+            return Some(at);
+        }
+        at += 1;
+        at += quote(bytes.get(at..)?)?;
+    }
+}
 
-/// The next quote or backslash.
-///
-/// Names and most values are short: in them, eight bytes at a time are sooner done than a call.
-pub(super) fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+/// The next quote. Names and most values are short: in them, eight bytes at a time are sooner done
+/// than a call of the search for long runs.
+fn quote(bytes: &[u8]) -> Option<usize> {
     let (words, _) = bytes.as_chunks();
-    for (nth, word) in words.iter().take(WORDS).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zero_bytes(word ^ EACH * 0x22) | zero_bytes(word ^ EACH * 0x5c);
+    for (nth, word) in words.iter().take(3).enumerate() {
+        let word = u64::from_le_bytes(*word) ^ EACH * 0x22;
+        // The high bit of the first byte that is zero; above it there may be false ones.
+        let found = word.wrapping_sub(EACH) & !word & EACH << 7;
         if found != 0 {
             return Some(nth * 8 + found.trailing_zeros() as usize / 8);
         }
     }
-    let seen = words.len().min(WORDS) * 8;
-    memchr2(b'"', b'\\', bytes.get(seen..)?).map(|at| seen + at)
+    let seen = words.len().min(3) * 8;
+    memchr(b'"', bytes.get(seen..)?).map(|at| seen + at)
 }
 
 /// A one in each byte.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// The high bit of each byte that is zero. Above the lowest of them there may be false ones.
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(EACH) & !word & EACH << 7
-}
-
-/// The next quote, brace or bracket. What is looked through holds long runs without one (numbers of
-/// embeddings), so that whole blocks are tested at once, which the compiler vectorises.
+/// The next quote, brace or bracket. It is near, or behind a long run without one (numbers of
+/// embeddings), which is tested in whole blocks: that the compiler vectorises.
 pub(super) fn find_structure(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 8;
     const BLOCK: usize = 32;
     let structural = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
-    let mut at = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, &byte| any | structural(byte)) {
-            break;
-        }
-        at += BLOCK;
+    let find = |bytes: &[u8]| bytes.iter().position(|&byte| structural(byte));
+    let (near, far) = bytes.split_at_checked(NEAR).unwrap_or((bytes, &[]));
+    if let Some(at) = find(near) {
+        return Some(at);
     }
-    let rest = bytes.get(at..)?;
-    rest.iter().position(|&byte| structural(byte)).map(|found| at + found)
+    let clear = |block: &&[u8]| !block.iter().fold(false, |any, &byte| any | structural(byte));
+    let run = far.chunks_exact(BLOCK).take_while(clear).count() * BLOCK;
+    find(far.get(run..)?).map(|at| near.len() + run + at)
 }
 
 #[cfg(test)]
@@ -193,13 +184,16 @@ mod tests {
     #[test]
     fn an_object_is_its_members() {
         let body = br#"{ "a" : [1,{"b]":"]\"}"}], "c":"d\"\\" ,"e":-1.5e3}, more"#;
+        let mut cursor = Cursor::new(body);
+        cursor.step();
         let mut members = Vec::new();
-        each_member(body, |name, value| members.push((name, value))).unwrap();
+        while let Some(name) = cursor.member().unwrap() {
+            members.push((name, cursor.value().unwrap()));
+        }
         let expected: [(&[u8], &[u8]); 3] =
             [(b"a", br#"[1,{"b]":"]\"}"}]"#), (b"c", br#""d\"\\""#), (b"e", b"-1.5e3")];
         assert_eq!(members, expected);
-        assert_eq!(each_member(b"[1]", |_, _| ()), None);
-        assert_eq!(each_member(br#"{"a":1"#, |_, _| ()), None);
+        assert_eq!(cursor.rest(), b", more");
     }
 
     #[test]
@@ -214,9 +208,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_string_ends_where_a_plain_search_says(text in r#"[a-z"\\\x{1}\x{7f}é]{0,60}"#) {
-            let plain = text.bytes().position(|byte| byte == b'"' || byte == b'\\');
-            prop_assert_eq!(quote_or_backslash(text.as_bytes()), plain);
+        fn a_string_ends_at_the_first_quote_that_is_not_escaped(text in r#"[a-z"\\]{0,60}"#) {
+            let mut escaped = false;
+            let end = text.bytes().position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            prop_assert_eq!(string_end(text.as_bytes()), end);
         }
     }
 }

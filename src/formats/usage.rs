@@ -1,6 +1,6 @@
 //! How many tokens an answer says it used, in every provider's words.
 
-use super::json::each_member;
+use super::json::Cursor;
 use super::path::PathFacts;
 use super::scalar;
 use super::skim::{Level, Skim};
@@ -36,30 +36,44 @@ pub(super) struct Counts {
 impl Counts {
     /// Reads the JSON of a usage object, whatever its wire format; what it does not tell is `None`.
     pub(super) fn read(raw: &[u8]) -> Self {
+        Self::read_on(&mut Cursor::new(raw)).unwrap_or_default()
+    }
+
+    /// Reads the usage object that follows, and passes it.
+    pub(super) fn read_on(cursor: &mut Cursor<'_>) -> Option<Self> {
         let mut counts = Self::default();
-        counts.object(raw, 0).map_or_else(Self::default, |()| counts)
+        counts.object(cursor, 0)?;
+        Some(counts)
     }
 
     /// Takes what an object tells, which stands in so many others.
-    fn object(&mut self, raw: &[u8], depth: usize) -> Option<()> {
+    fn object(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Option<()> {
+        if cursor.rest().first() != Some(&b'{') {
+            return cursor.value().map(drop);
+        }
+        cursor.step();
         let mut billed = None;
-        each_member(raw, |name, value| match name {
-            // Groq's stands inside `x_groq`, Cohere's inside `tokens`.
-            b"usage"
-            | b"tokens"
-            | b"prompt_tokens_details"
-            | b"input_tokens_details"
-            | b"completion_tokens_details"
-            | b"output_tokens_details" => {
-                if depth < MAX_DEPTH {
-                    self.object(value, depth + 1);
+        while let Some(name) = cursor.member()? {
+            match name {
+                // Groq's stands inside `x_groq`, Cohere's inside `tokens`.
+                b"usage"
+                | b"tokens"
+                | b"prompt_tokens_details"
+                | b"input_tokens_details"
+                | b"completion_tokens_details"
+                | b"output_tokens_details"
+                    if depth < MAX_DEPTH =>
+                {
+                    self.object(cursor, depth + 1)?;
                 }
+                b"billed_units" => billed = Some(cursor.value()?),
+                _ => self.note(name, scalar::count(cursor.value()?)),
             }
-            b"billed_units" => billed = Some(value),
-            _ => self.note(name, scalar::count(value)),
-        })?;
+        }
         // What Cohere bills stands first, but the limits count what the model read and wrote.
-        billed.filter(|_| depth < MAX_DEPTH).and_then(|raw| self.object(raw, depth + 1));
+        if let Some(billed) = billed.filter(|_| depth < MAX_DEPTH) {
+            self.object(&mut Cursor::new(billed), depth + 1)?;
+        }
         Some(())
     }
 

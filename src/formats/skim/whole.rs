@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::{MAX_ENTERED, MAX_KEPT, level::Action, level::Level};
 use crate::formats::json::Cursor;
 use crate::formats::tally::{Field, Tally};
+use crate::formats::usage::Counts;
 
 /// Reads the object that `bytes` begin with, which stands at `level` in so many containers; says how
 /// long it is. `None`, and nothing is noted, if it does not end there or cannot be read in this way.
@@ -16,8 +17,13 @@ pub(super) fn read(bytes: &[u8], level: Level, depth: usize, tally: &mut Tally) 
     let mut whole = Whole { cursor: Cursor::new(bytes), kept: SmallVec::new(), text: 0 };
     whole.container(level, depth)?;
     tally.text += whole.text;
-    for (field, raw) in whole.kept {
-        tally.keep(field, (raw.len() <= MAX_KEPT).then_some(raw));
+    for kept in &whole.kept {
+        match kept {
+            Kept::Usage(counts) => tally.counts.merge(counts),
+            Kept::Member(field, raw) => {
+                tally.keep(*field, (raw.len() <= MAX_KEPT).then_some(*raw));
+            }
+        }
     }
     Some(bytes.len() - whole.cursor.rest().len())
 }
@@ -25,42 +31,59 @@ pub(super) fn read(bytes: &[u8], level: Level, depth: usize, tally: &mut Tally) 
 struct Whole<'b> {
     cursor: Cursor<'b>,
     /// What is to be noted if the end is found.
-    kept: SmallVec<[(Field, &'b [u8]); 8]>,
+    kept: SmallVec<[Kept<'b>; 8]>,
     text: u64,
+}
+
+enum Kept<'b> {
+    /// A member, as it is written.
+    Member(Field, &'b [u8]),
+    /// It has so many members that it is read at once.
+    Usage(Counts),
 }
 
 impl Whole<'_> {
     /// Reads an object or array of that level, which stands in so many.
     fn container(&mut self, level: Level, depth: usize) -> Option<()> {
         let is_array = self.cursor.next()? == b'[';
-        self.cursor.step()?;
+        self.cursor.step();
         if is_array {
             while self.cursor.next()? != b']' {
                 self.value(Action::Enter(level), depth)?;
             }
-            self.cursor.step()
+            self.cursor.step();
         } else {
             while let Some(name) = self.cursor.member()? {
                 self.value(level.action(name), depth)?;
             }
-            Some(())
         }
+        Some(())
     }
 
     fn value(&mut self, action: Action, depth: usize) -> Option<()> {
-        match (self.cursor.rest().first()?, action) {
-            (b'{' | b'[', Action::Enter(level)) => {
+        match (action, self.cursor.rest().first()?) {
+            (Action::Enter(level), b'{' | b'[') => {
                 if depth + 1 >= MAX_ENTERED {
                     return None;
                 }
                 self.container(level, depth + 1)?;
             }
-            (b'"', Action::Enter(level)) => {
+            (Action::Enter(level), b'"') => {
                 let text = self.cursor.text()?;
                 self.text += if level.is_text() { text.len() as u64 } else { 0 };
             }
-            (_, Action::Keep(field)) => self.kept.push((field, self.cursor.value()?)),
-            (_, Action::Enter(_) | Action::Skip) => drop(self.cursor.value()?),
+            (Action::Keep(Field::Usage), b'{') => {
+                let before = self.cursor.rest().len();
+                let counts = Counts::read_on(&mut self.cursor)?;
+                if before - self.cursor.rest().len() > MAX_KEPT {
+                    return None;
+                }
+                self.kept.push(Kept::Usage(counts));
+            }
+            (Action::Keep(field), _) => {
+                self.kept.push(Kept::Member(field, self.cursor.value()?));
+            }
+            (Action::Enter(_) | Action::Skip, _) => drop(self.cursor.value()?),
         }
         Some(())
     }
