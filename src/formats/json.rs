@@ -1,151 +1,87 @@
-//! JSON that lies whole in memory: a cursor that goes from member to member and copies nothing.
+//! JSON that lies whole in memory: where a value ends.
 //!
-//! It finds its way without proving the JSON right, like the skimmer, which reads what comes in
-//! pieces. Where it cannot go on, it gives `None`.
+//! As the skimmer does, which reads what comes in pieces, this finds its way without proving the JSON
+//! right. Where it cannot go on, it gives `None`.
 
 use memchr::memchr;
 
-/// A place in JSON, and all that follows it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'b>(&'b [u8]);
-
-impl<'b> Cursor<'b> {
-    /// A cursor before a value.
-    pub(super) const fn new(bytes: &'b [u8]) -> Self {
-        Self(bytes)
-    }
-
-    /// What follows.
-    pub(super) const fn rest(self) -> &'b [u8] {
-        self.0
-    }
-
-    /// The first byte of the next member or element, or the bracket that ends its container.
-    pub(super) fn next(&mut self) -> Option<u8> {
-        self.pass(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b','))
-    }
-
-    /// Passes a bracket.
-    pub(super) const fn step(&mut self) {
-        if let [_, rest @ ..] = self.0 {
-            self.0 = rest;
+/// The value that `bytes` begin with, as it is written. A number or a word has to be followed by
+/// something, for more of it might come.
+pub(super) fn value(bytes: &[u8]) -> Option<&[u8]> {
+    let length = match bytes.first()? {
+        b'"' => string(bytes)?.len() + 2,
+        b'{' | b'[' => container_length(bytes)?,
+        b'-' | b'0'..=b'9' | b'a'..=b'z' => {
+            let ends =
+                |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+            bytes.iter().position(ends)?
         }
-    }
+        _ => return None,
+    };
+    bytes.get(..length)
+}
 
-    /// The name of the next member, up to its value; the inner `None` is the end of the object.
-    pub(super) fn member(&mut self) -> Option<Option<&'b [u8]>> {
-        match self.next()? {
-            b'"' => {
-                let name = self.text()?;
-                self.pass(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b':'))?;
-                Some(Some(name))
+/// The string that `bytes` begin with, without its quotes.
+pub(super) fn string(bytes: &[u8]) -> Option<&[u8]> {
+    let content = bytes.get(1..)?;
+    content.get(..string_end(content)?)
+}
+
+/// How long the object or array is that `bytes` begin with, whatever stands in it.
+fn container_length(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_u32);
+    loop {
+        at += find_structure(bytes.get(at..)?)?;
+        match bytes.get(at)? {
+            b'"' => at += string(bytes.get(at..)?)?.len() + 2,
+            b'{' | b'[' => {
+                depth = depth.saturating_add(1);
+                at += 1;
             }
-            b'}' => {
-                self.step();
-                Some(None)
-            }
-            _ => None,
-        }
-    }
-
-    /// The string that follows, without its quotes.
-    pub(super) fn text(&mut self) -> Option<&'b [u8]> {
-        let [_, content @ ..] = self.0 else { return None };
-        let (text, [_, rest @ ..]) = content.split_at_checked(string_end(content)?)? else {
-            return None;
-        };
-        self.0 = rest;
-        Some(text)
-    }
-
-    /// The value that follows, as it is written.
-    pub(super) fn value(&mut self) -> Option<&'b [u8]> {
-        let before = self.0;
-        match before.first()? {
-            b'"' => drop(self.text()?),
-            b'{' | b'[' => self.pass_container()?,
-            b'-' | b'0'..=b'9' | b'a'..=b'z' => {
-                let inside =
-                    |byte| !matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-                self.pass(inside)?;
-            }
-            _ => return None,
-        }
-        before.get(..before.len() - self.0.len())
-    }
-
-    /// Passes an object or an array, whatever stands in it.
-    fn pass_container(&mut self) -> Option<()> {
-        let mut depth = 0_u32;
-        loop {
-            self.0 = self.0.get(find_structure(self.0)?..)?;
-            match self.0.first()? {
-                b'"' => {
-                    self.text()?;
-                    continue;
+            _ => {
+                depth -= 1;
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
                 }
-                b'{' | b'[' => depth = depth.saturating_add(1),
-                _ => depth -= 1,
-            }
-            self.step();
-            if depth == 0 {
-                return Some(());
             }
         }
-    }
-
-    /// Passes bytes of that kind; the first that is of another.
-    fn pass(&mut self, kind: impl Fn(u8) -> bool) -> Option<u8> {
-        while let [first, rest @ ..] = self.0 {
-            if !kind(*first) {
-                return Some(*first);
-            }
-            self.0 = rest;
-        }
-        None
     }
 }
 
 /// How long the string is in whose middle `bytes` begin: where its closing quote stands.
 pub(super) fn string_end(bytes: &[u8]) -> Option<usize> {
-    let at = quote(bytes)?;
-    match bytes.get(..at)? {
-        // Backslashes are few; whether one escapes this quote is asked where there is one.
-        [.., b'\\'] => end_behind_escapes(bytes, at),
-        _ => Some(at),
+    match bytes.get(..near_quote(bytes)) {
+        Some(text) if !text.ends_with(b"\\") => Some(text.len()),
+        _ => far_string_end(bytes),
     }
 }
 
-/// The same where the first quote, which stands at `at`, comes right behind a backslash.
-fn end_behind_escapes(bytes: &[u8], mut at: usize) -> Option<usize> {
+/// The same for strings that are long, or have escapes.
+fn far_string_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
     loop {
+        at += memchr(b'"', bytes.get(at..)?)?;
         let backslashes = bytes.get(..at)?.iter().rev().take_while(|byte| **byte == b'\\');
         if backslashes.count() % 2 == 0 {
             return Some(at);
         }
         at += 1;
-        at += quote(bytes.get(at..)?)?;
     }
 }
 
-/// The next quote. Names and most values are short: in them, eight bytes at a time are sooner done
-/// than a call of the search for long runs.
-fn quote(bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks();
-    for (nth, word) in words.iter().take(3).enumerate() {
-        let word = u64::from_le_bytes(*word) ^ EACH * 0x22;
-        // The high bit of the first byte that is zero; above it there may be false ones.
-        let found = word.wrapping_sub(EACH) & !word & EACH << 7;
-        if found != 0 {
-            return Some(nth * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let seen = words.len().min(3) * 8;
-    memchr(b'"', bytes.get(seen..)?).map(|at| seen + at)
+/// The first quote, if it is one of the first sixteen bytes; else any number beyond.
+///
+/// Names and most values are that short, and for them a search in two machine words is sooner done
+/// than a call.
+fn near_quote(bytes: &[u8]) -> usize {
+    const ONES: u128 = u128::from_le_bytes([1; 16]);
+    let Some(word) = bytes.first_chunk() else { return usize::MAX };
+    let zero = u128::from_le_bytes(*word) ^ ONES * 0x22;
+    // The high bit of the first byte that is zero; above it there may be false ones.
+    let found = zero.wrapping_sub(ONES) & !zero & ONES << 7;
+    if found == 0 { usize::MAX } else { found.trailing_zeros() as usize / 8 }
 }
-
-/// A one in each byte.
-const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// The next quote, brace or bracket. It is near, or behind a long run without one (numbers of
 /// embeddings), which is tested in whole blocks: that the compiler vectorises.
@@ -182,28 +118,23 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_its_members() {
-        let body = br#"{ "a" : [1,{"b]":"]\"}"}], "c":"d\"\\" ,"e":-1.5e3}, more"#;
-        let mut cursor = Cursor::new(body);
-        cursor.step();
-        let mut members = Vec::new();
-        while let Some(name) = cursor.member().unwrap() {
-            members.push((name, cursor.value().unwrap()));
+    fn a_value_ends_where_it_ends() {
+        for whole in [r#"[1,{"b]":"]\"}"},[]]"#, r#""d\"\\""#, "-1.5e3", "null", "{}", r#""""#] {
+            for behind in [",", "}", " ", "\n]"] {
+                let body = [whole, behind].concat();
+                assert_eq!(value(body.as_bytes()), Some(whole.as_bytes()), "{body}");
+            }
         }
-        let expected: [(&[u8], &[u8]); 3] =
-            [(b"a", br#"[1,{"b]":"]\"}"}]"#), (b"c", br#""d\"\\""#), (b"e", b"-1.5e3")];
-        assert_eq!(members, expected);
-        assert_eq!(cursor.rest(), b", more");
     }
 
     #[test]
     fn what_is_not_whole_is_none() {
         let whole = br#"{"a":[1,{"b":"c"}]}"#;
         for length in 0..whole.len() {
-            assert_eq!(Cursor::new(&whole[..length]).value(), None, "{length}");
+            assert_eq!(value(&whole[..length]), None, "{length}");
         }
-        assert_eq!(Cursor::new(b"12").value(), None, "more digits may follow");
-        assert_eq!(Cursor::new(b"?").value(), None);
+        assert_eq!(value(b"12"), None, "more digits may follow");
+        assert_eq!(value(b"?"), None);
     }
 
     proptest! {

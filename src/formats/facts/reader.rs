@@ -167,18 +167,18 @@ impl<'b> Reader<'b> {
         if !self.pass(b'0') {
             self.digits()?;
         }
-        let whole = self.at;
+        let mut large = self.at - start > u64::MAX.ilog10() as usize;
         if self.pass(b'.') {
             self.digits()?;
         }
         if self.pass(b'e') || self.pass(b'E') {
             let _sign = self.pass(b'+') || self.pass(b'-');
             self.digits()?;
+            large = true;
         }
         let number = Number(self.body.get(start..self.at).unwrap_or_default());
         // What no computer's number can hold is none to any provider.
-        let long = whole - start > u64::MAX.ilog10() as usize;
-        if (long || self.at > whole) && number.float().is_infinite() {
+        if large && number.float().is_infinite() {
             self.at = start;
             return Err(Stop);
         }
