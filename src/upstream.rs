@@ -35,7 +35,7 @@ pub use destination::{Destination, Settings, SettingsError};
 pub use error::{BodyError, BodyFault, BoxError, Fault, Phase, SendError, Sent};
 pub use patience::Timeouts;
 pub use proxies::{Proxies, Proxy, ProxyError};
-pub use request::Outbound;
+pub use request::{Field, Outbound};
 pub use response::ResponseBody;
 pub use tls::Roots;
 pub use tunnel::{Tunnel, Tunnelled};
@@ -118,13 +118,13 @@ impl Upstream {
     pub async fn tunnel(
         &self,
         destination: &Arc<Destination>,
-        mut outbound: Outbound<'_>,
+        outbound: Outbound<'_>,
     ) -> Result<Tunnelled, SendError> {
         let pool = self.pool(destination);
+        let mut prepared = Prepared::new(outbound);
         let websocket = HeaderValue::from_static("websocket");
-        outbound.headers.entry(header::UPGRADE).or_insert(websocket);
-        outbound.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        let prepared = Prepared::new(outbound);
+        prepared.headers.entry(header::UPGRADE).or_insert(websocket);
+        prepared.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         let mut line = Box::pin(pool.acquire_apart(destination)).await?;
         let place = &destination.place;
         let response = line.exchange(prepared, &destination.host, place).await;
@@ -195,7 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use http::uri::PathAndQuery;
-    use http::{HeaderMap, Method};
+    use http::Method;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpSocket};
 
@@ -221,7 +221,7 @@ mod tests {
         Outbound {
             method: Method::GET,
             path: PathAndQuery::from_static("/begun"),
-            headers: HeaderMap::new(),
+            headers: &[],
             body: OutBody::Empty,
             credential: None,
         }

@@ -54,7 +54,7 @@ enum Source {
 #[derive(Debug)]
 enum Tail {
     None,
-    Trailers(http::HeaderMap),
+    Trailers(Box<http::HeaderMap>),
     /// Before it breaks, what has been handed over must have left: a connection that is told of a
     /// break drops what it has not written yet.
     Breaking,
@@ -88,7 +88,7 @@ pub struct Parts {
 
 impl Relay {
     /// A relay of that answer.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Box<Self> {
         let Parts { head, body, cut, unchanged, meter, exchange, spending, outcome } = parts;
         let rest = body.size_hint();
         let length = match rest.exact() {
@@ -98,7 +98,7 @@ impl Relay {
             _ => SizeHint::default(),
         };
         let is_empty = head.is_empty() && cut.is_none() && body.is_end_stream();
-        let mut relay = Self {
+        let mut relay = Box::new(Self {
             source: cut.map_or_else(|| Source::Open(body), Source::Cut),
             head: (!head.is_empty()).then_some(head),
             ready: SmallVec::new(),
@@ -110,7 +110,7 @@ impl Relay {
             spending,
             closed: false,
             outcome,
-        };
+        });
         if is_empty {
             // The client's connection is told so at once (`HEAD`, 204, 304): it asks for no body then.
             relay.end();
@@ -140,7 +140,7 @@ impl Relay {
                         Ok(piece) => self.take(piece),
                         Err(frame) => {
                             if let Ok(trailers) = frame.into_trailers() {
-                                self.tail = Tail::Trailers(trailers);
+                                self.tail = Tail::Trailers(Box::new(trailers));
                             }
                         }
                     }
@@ -155,14 +155,10 @@ impl Relay {
     }
 
     fn take(&mut self, piece: Bytes) {
-        let first = self.ready.is_empty();
         for piece in self.meter.read(piece) {
             if !piece.is_empty() {
                 self.ready.push(piece);
             }
-        }
-        if first && !self.ready.is_empty() {
-            self.exchange.first_byte();
         }
     }
 
@@ -203,6 +199,9 @@ impl Relay {
             (None, Ended::Error { .. }) => (outcome, "error"),
         };
         let usage = reading.usage;
+        if self.ready.is_empty() || !self.exchange.first_byte() {
+            self.exchange.tick();
+        }
         if let Some(spending) = self.spending.take() {
             spending.settle(&reading, &mut self.exchange);
         }
@@ -233,15 +232,18 @@ impl Body for Relay {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.fill(cx);
         if let Some(piece) = self.together() {
+            self.exchange.first_byte();
             self.passed += piece.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if matches!(self.source, Source::Open(_)) {
+            // It may be long until more comes.
+            self.exchange.let_go();
             return Poll::Pending;
         }
         Poll::Ready(match mem::replace(&mut self.tail, Tail::None) {
             Tail::None => None,
-            Tail::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
+            Tail::Trailers(trailers) => Some(Ok(Frame::trailers(*trailers))),
             Tail::Breaking => {
                 // Hyper writes out when a body has nothing more for now, and polls it again.
                 self.tail = Tail::Broken;

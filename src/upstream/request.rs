@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body::Body;
 
 use super::body::{OutBody, Progress, Sending};
 use super::credential::Credential;
 use super::destination::Destination;
 use super::error::SendError;
+
+/// A header, borrowed from whoever set it: nothing of a request's headers is copied before they are
+/// written.
+pub type Field<'a> = (&'a HeaderName, &'a HeaderValue);
 
 /// A request to be sent.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub struct Outbound<'a> {
     pub path: PathAndQuery,
     /// Its end-to-end headers (RFC 9110 section 7.6.1), without the client's credential. Length,
     /// framing, `Host` and the provider's credential are put on here, over what they hold.
-    pub headers: HeaderMap,
+    pub headers: &'a [Field<'a>],
     /// Its body.
     pub body: OutBody,
     /// The key it is sent with, if the provider needs one.
@@ -44,9 +48,13 @@ pub(super) struct Failure {
 
 impl Prepared {
     pub(super) fn new(outbound: Outbound<'_>) -> Self {
-        let Outbound { method, path, mut headers, body, credential } = outbound;
-        headers.remove(header::CONTENT_LENGTH);
-        headers.remove(header::TRANSFER_ENCODING);
+        let Outbound { method, path, headers: fields, body, credential } = outbound;
+        let mut headers = HeaderMap::with_capacity(fields.len() + OURS);
+        for (name, value) in fields {
+            if **name != header::CONTENT_LENGTH && **name != header::TRANSFER_ENCODING {
+                headers.append(*name, (*value).clone());
+            }
+        }
         if let Some(credential) = credential {
             credential.put_on(&mut headers);
         }
@@ -106,13 +114,16 @@ impl Prepared {
     }
 }
 
+/// Headers that are put on here: credential, host, length.
+const OURS: usize = 3;
+
 /// HTTP/2 has none of these (RFC 9113 section 8.2.2), and `:authority` for `Host`.
-const CONNECTION_HEADERS: [header::HeaderName; 5] = [
+const CONNECTION_HEADERS: [HeaderName; 5] = [
     header::HOST,
     header::CONNECTION,
     header::UPGRADE,
-    header::HeaderName::from_static("keep-alive"),
-    header::HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
 ];
 
 /// Methods whose requests tell their length even when it is zero (RFC 9110 section 8.6).
