@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn any_other_name_goes_to_the_first_provider_of_the_path_s_wire_format() {
-        let resolved = routes().resolve(Some(&"meta-llama/Llama-3".into()), Wire::OpenAi, 0).unwrap();
+        let resolved =
+            routes().resolve(Some(&"meta-llama/Llama-3".into()), Wire::OpenAi, 0).unwrap();
         assert_eq!(resolved.targets[..], [target(0, "meta-llama/Llama-3")]);
         let nobody = routes().resolve(Some(&"gemini-3".into()), Wire::Gemini, 0);
         assert_eq!(nobody, Err(Astray::NoProvider(Wire::Gemini)));

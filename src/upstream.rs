@@ -194,8 +194,8 @@ impl fmt::Debug for Upstream {
 mod tests {
     use std::time::Duration;
 
-    use http::uri::PathAndQuery;
     use http::Method;
+    use http::uri::PathAndQuery;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpSocket};
 

@@ -134,7 +134,8 @@ impl<'a> Trial<'a> {
         let Some(provider) = snapshot.providers.get(index) else { return Ok(None) };
         self.turn_to(index, provider, target, &card);
         let model = model(self.errand, provider, target);
-        let sending = self.send(provider, model, &card, spending.begun());
+        let what = (self.parts, self.errand);
+        let sending = send(self.hall, what, (provider, model), (&card, spending.begun()));
         let (sent, span) = awaited(self.exchange.clock, sending).await;
         self.exchange.was_away(span);
         let heard = match sent? {
@@ -149,27 +150,6 @@ impl<'a> Trial<'a> {
         };
         let carried = Carried { heard, target, card, spending: Some(spending) };
         Ok(self.weigh(carried).map(Answered::Whole))
-    }
-
-    /// Sends the request to `provider`, where the model is called `model`, under the key on `card`.
-    async fn send(
-        &self,
-        provider: &Provider,
-        model: Option<&str>,
-        card: &Card,
-        begun: &AtomicBool,
-    ) -> Result<Result<Tunnelled, SendError>, Refusal> {
-        let headers = outbound::headers(provider, card, self.parts, self.errand);
-        let outbound =
-            outbound::build(provider, model, (card, &headers), self.parts, self.errand)?;
-        let upstream = &self.hall.upstream;
-        if self.errand.upgrade {
-            begun.store(true, Ordering::Relaxed);
-            // Rare and large: boxed, so that every other request's future stays small.
-            return Ok(Box::pin(upstream.tunnel(&provider.destination, outbound)).await);
-        }
-        let sent = upstream.send_telling(&provider.destination, outbound, begun).await;
-        Ok(sent.map(Tunnelled::Refused))
     }
 
     /// The provider agreed to another protocol: it counts a request, and tells no tokens.
@@ -341,6 +321,24 @@ impl<'a> Trial<'a> {
     pub(super) fn model(&self, target: usize) -> Option<&str> {
         model(self.errand, self.provider(target)?, target)
     }
+}
+
+/// Sends a request to `provider`, where the model is called `model`, under the key on `card`.
+async fn send(
+    hall: &Hall,
+    (parts, errand): (&Parts, &Errand),
+    (provider, model): (&Provider, Option<&str>),
+    (card, begun): (&Card, &AtomicBool),
+) -> Result<Result<Tunnelled, SendError>, Refusal> {
+    let headers = outbound::headers(provider, card, parts, errand);
+    let outbound = outbound::build(provider, model, (card, &headers), parts, errand)?;
+    if errand.upgrade {
+        begun.store(true, Ordering::Relaxed);
+        // Rare and large: boxed, so that every other request's future stays small.
+        return Ok(Box::pin(hall.upstream.tunnel(&provider.destination, outbound)).await);
+    }
+    let sent = hall.upstream.send_telling(&provider.destination, outbound, begun).await;
+    Ok(sent.map(Tunnelled::Refused))
 }
 
 /// What that provider, the target's, calls the model.

@@ -94,7 +94,11 @@ pub(super) fn set<'h>(fields: &mut Fields<'h>, name: &'h HeaderName, value: &'h 
 }
 
 /// Adds a header unless there is one of that name.
-pub(super) fn set_default<'h>(fields: &mut Fields<'h>, name: &'h HeaderName, value: &'h HeaderValue) {
+pub(super) fn set_default<'h>(
+    fields: &mut Fields<'h>,
+    name: &'h HeaderName,
+    value: &'h HeaderValue,
+) {
     if !fields.iter().any(|(known, _)| *known == name) {
         fields.push((name, value));
     }
@@ -324,6 +328,9 @@ mod tests {
             let map = headers(&[("accept-encoding", asked)]);
             assert_eq!(pass(&map, encodings)[0].1, narrowed);
         }
-        assert!(pass(&HeaderMap::new(), Encodings::Identity).is_empty(), "who asks for none gets none");
+        assert!(
+            pass(&HeaderMap::new(), Encodings::Identity).is_empty(),
+            "who asks for none gets none"
+        );
     }
 }

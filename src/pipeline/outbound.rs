@@ -79,9 +79,10 @@ fn path(
         }
         Door::Unified => unified_path(provider, model, asked, errand),
     };
-    let query = parts.uri.query().map(|query| {
-        headers::strip_query(query).map_or(Cow::Borrowed(query), Cow::Owned)
-    });
+    let query = parts
+        .uri
+        .query()
+        .map(|query| headers::strip_query(query).map_or(Cow::Borrowed(query), Cow::Owned));
     let whole = match (path, query) {
         // Neither was changed.
         (Cow::Borrowed(_), None | Some(Cow::Borrowed(_)))

@@ -16,8 +16,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyweir::upstream::{
-    BodyError, Destination, Field, OutBody, Outbound, ResponseBody, Roots, SendError, Settings, Timeouts,
-    Upstream,
+    BodyError, Destination, Field, OutBody, Outbound, ResponseBody, Roots, SendError, Settings,
+    Timeouts, Upstream,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
