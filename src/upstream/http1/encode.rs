@@ -1,0 +1,55 @@
+//! A request's head as it is written (RFC 9112 sections 3 and 6).
+
+use std::io::Write;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::super::credential::Credential;
+use super::super::request::{Outbound, means_body};
+
+/// Writes the head of a request with the credential on, and framing and host of our own.
+pub(super) fn head(into: &mut Vec<u8>, outbound: &Outbound<'_>, host: &HeaderValue) {
+    let Outbound { method, path, headers, credential, .. } = outbound;
+    line(into, [method.as_str().as_bytes(), b" ", path.as_str().as_bytes(), b" HTTP/1.1\r\n"]);
+    field(into, &header::HOST, host);
+    let covered = credential.map(Credential::name);
+    for (name, value) in headers {
+        if !is_ours(name) && Some(name) != covered {
+            field(into, name, value);
+        }
+    }
+    if let Some(credential) = credential {
+        field(into, credential.name(), credential.value());
+    }
+    match outbound.body.length() {
+        Some(0) if !means_body(method) => into.extend_from_slice(b"\r\n"),
+        // Writing to memory cannot fail.
+        Some(length) => drop(write!(into, "content-length: {length}\r\n\r\n")),
+        None => into.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
+    }
+}
+
+/// Writes what comes after the last chunk: the trailers that were announced.
+pub(super) fn trailers(into: &mut Vec<u8>, trailers: &HeaderMap, announced: &[HeaderName]) {
+    for (name, value) in trailers {
+        if announced.contains(name) && !is_ours(name) {
+            field(into, name, value);
+        }
+    }
+}
+
+/// Headers that are written anew for each connection.
+fn is_ours(name: &HeaderName) -> bool {
+    *name == header::HOST || *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING
+}
+
+fn field(into: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    line(into, [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+}
+
+fn line(into: &mut Vec<u8>, parts: [&[u8]; 4]) {
+    into.reserve(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        into.extend_from_slice(part);
+    }
+}
