@@ -1,175 +1,102 @@
-//! JSON that lies whole in memory: a cursor that goes from member to member and copies nothing.
+//! JSON that lies whole in memory: where a value ends.
 //!
-//! It finds its way without proving the JSON right, like the skimmer, which reads what comes in
-//! pieces. Where it cannot go on, it gives `None`.
+//! As the skimmer does, which reads what comes in pieces, this finds its way without proving the JSON
+//! right. Where it cannot go on, it gives `None`.
 
-use memchr::memchr2;
+use memchr::memchr;
 
-/// A place in JSON, and all that follows it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'b>(&'b [u8]);
-
-impl<'b> Cursor<'b> {
-    /// A cursor before a value.
-    pub(super) const fn new(bytes: &'b [u8]) -> Self {
-        Self(bytes)
-    }
-
-    /// What follows.
-    pub(super) const fn rest(self) -> &'b [u8] {
-        self.0
-    }
-
-    /// The first byte of the next member, element or value, or what ends its container.
-    pub(super) fn next(&mut self) -> Option<u8> {
-        self.pass(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b','))
-    }
-
-    /// Passes the byte that [`Self::next`] has told: a bracket.
-    pub(super) fn step(&mut self) -> Option<()> {
-        self.0 = self.0.get(1..)?;
-        Some(())
-    }
-
-    /// The name of the next member, up to its value; the inner `None` is the end of the object.
-    pub(super) fn member(&mut self) -> Option<Option<&'b [u8]>> {
-        match self.next()? {
-            b'"' => {
-                let name = self.text()?;
-                self.pass(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b':'))?;
-                Some(Some(name))
-            }
-            b'}' => self.step().map(|()| None),
-            _ => None,
+/// The value that `bytes` begin with, as it is written. A number or a word has to be followed by
+/// something, for more of it might come.
+pub(super) fn value(bytes: &[u8]) -> Option<&[u8]> {
+    let length = match bytes.first()? {
+        b'"' => string(bytes)?.len() + 2,
+        b'{' | b'[' => container_length(bytes)?,
+        b'-' | b'0'..=b'9' | b'a'..=b'z' => {
+            let ends =
+                |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+            bytes.iter().position(ends)?
         }
-    }
-
-    /// The string that follows, without its quotes.
-    pub(super) fn text(&mut self) -> Option<&'b [u8]> {
-        let content = self.0.get(1..)?;
-        let (text, behind) = content.split_at_checked(string_end(content)?)?;
-        self.0 = behind.get(1..)?;
-        Some(text)
-    }
-
-    /// The value that follows, as it is written.
-    pub(super) fn value(&mut self) -> Option<&'b [u8]> {
-        let before = self.0;
-        match before.first()? {
-            b'"' => drop(self.text()?),
-            b'{' | b'[' => self.pass_container()?,
-            b'-' | b'0'..=b'9' | b'a'..=b'z' => self.pass_bare()?,
-            _ => return None,
-        }
-        before.get(..before.len() - self.0.len())
-    }
-
-    /// Passes an object or an array, whatever stands in it.
-    fn pass_container(&mut self) -> Option<()> {
-        let mut depth = 0_u32;
-        loop {
-            self.0 = self.0.get(find_structure(self.0)?..)?;
-            match self.0.first()? {
-                b'"' => {
-                    self.text()?;
-                    continue;
-                }
-                b'{' | b'[' => depth = depth.saturating_add(1),
-                _ => depth -= 1,
-            }
-            self.step()?;
-            if depth == 0 {
-                return Some(());
-            }
-        }
-    }
-
-    /// Passes a number or a word.
-    fn pass_bare(&mut self) -> Option<()> {
-        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-        self.0 = self.0.get(self.0.iter().position(ends)?..)?;
-        Some(())
-    }
-
-    /// Passes bytes of that kind; the first that is of another.
-    fn pass(&mut self, kind: impl Fn(u8) -> bool) -> Option<u8> {
-        while let Some((&first, rest)) = self.0.split_first() {
-            if !kind(first) {
-                return Some(first);
-            }
-            self.0 = rest;
-        }
-        None
-    }
+        _ => return None,
+    };
+    bytes.get(..length)
 }
 
-/// Hands on each member of the object that `bytes` begin with: its name, and its value as it is written.
-/// `None` if it is no object, or none that can be read to its end.
-pub(super) fn each_member<'b>(
-    bytes: &'b [u8],
-    mut take: impl FnMut(&'b [u8], &'b [u8]),
-) -> Option<()> {
-    let mut cursor = Cursor(bytes.strip_prefix(b"{")?);
-    while let Some(name) = cursor.member()? {
-        take(name, cursor.value()?);
+/// The string that `bytes` begin with, without its quotes.
+pub(super) fn string(bytes: &[u8]) -> Option<&[u8]> {
+    let content = bytes.get(1..)?;
+    content.get(..string_end(content)?)
+}
+
+/// How long the object or array is that `bytes` begin with, whatever stands in it.
+fn container_length(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_u32);
+    loop {
+        at += find_structure(bytes.get(at..)?)?;
+        match bytes.get(at)? {
+            b'"' => at += string(bytes.get(at..)?)?.len() + 2,
+            b'{' | b'[' => {
+                depth = depth.saturating_add(1);
+                at += 1;
+            }
+            _ => {
+                depth -= 1;
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+        }
     }
-    Some(())
 }
 
 /// How long the string is in whose middle `bytes` begin: where its closing quote stands.
 pub(super) fn string_end(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(..near_quote(bytes)) {
+        Some(text) if !text.ends_with(b"\\") => Some(text.len()),
+        _ => far_string_end(bytes),
+    }
+}
+
+/// The same for strings that are long, or have escapes.
+fn far_string_end(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += quote_or_backslash(bytes.get(at..)?)?;
-        if bytes.get(at) == Some(&b'"') {
+        at += memchr(b'"', bytes.get(at..)?)?;
+        let backslashes = bytes.get(..at)?.iter().rev().take_while(|byte| **byte == b'\\');
+        if backslashes.count() % 2 == 0 {
             return Some(at);
         }
-        at += 2;
+        at += 1;
     }
 }
 
-/// Words that are looked through before the search for long runs is called, which costs as much as
-/// some of them.
-const WORDS: usize = 3;
-
-/// The next quote or backslash.
+/// The first quote, if it is one of the first sixteen bytes; else any number beyond.
 ///
-/// Names and most values are short: in them, eight bytes at a time are sooner done than a call.
-pub(super) fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks();
-    for (nth, word) in words.iter().take(WORDS).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zero_bytes(word ^ EACH * 0x22) | zero_bytes(word ^ EACH * 0x5c);
-        if found != 0 {
-            return Some(nth * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let seen = words.len().min(WORDS) * 8;
-    memchr2(b'"', b'\\', bytes.get(seen..)?).map(|at| seen + at)
+/// Names and most values are that short, and for them a search in two machine words is sooner done
+/// than a call.
+fn near_quote(bytes: &[u8]) -> usize {
+    const ONES: u128 = u128::from_le_bytes([1; 16]);
+    let Some(word) = bytes.first_chunk() else { return usize::MAX };
+    let zero = u128::from_le_bytes(*word) ^ ONES * 0x22;
+    // The high bit of the first byte that is zero; above it there may be false ones.
+    let found = zero.wrapping_sub(ONES) & !zero & ONES << 7;
+    if found == 0 { usize::MAX } else { found.trailing_zeros() as usize / 8 }
 }
 
-/// A one in each byte.
-const EACH: u64 = 0x0101_0101_0101_0101;
-
-/// The high bit of each byte that is zero. Above the lowest of them there may be false ones.
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(EACH) & !word & EACH << 7
-}
-
-/// The next quote, brace or bracket. What is looked through holds long runs without one (numbers of
-/// embeddings), so that whole blocks are tested at once, which the compiler vectorises.
+/// The next quote, brace or bracket. It is near, or behind a long run without one (numbers of
+/// embeddings), which is tested in whole blocks: that the compiler vectorises.
 pub(super) fn find_structure(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 8;
     const BLOCK: usize = 32;
     let structural = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
-    let mut at = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, &byte| any | structural(byte)) {
-            break;
-        }
-        at += BLOCK;
+    let find = |bytes: &[u8]| bytes.iter().position(|&byte| structural(byte));
+    let (near, far) = bytes.split_at_checked(NEAR).unwrap_or((bytes, &[]));
+    if let Some(at) = find(near) {
+        return Some(at);
     }
-    let rest = bytes.get(at..)?;
-    rest.iter().position(|&byte| structural(byte)).map(|found| at + found)
+    let clear = |block: &&[u8]| !block.iter().fold(false, |any, &byte| any | structural(byte));
+    let run = far.chunks_exact(BLOCK).take_while(clear).count() * BLOCK;
+    find(far.get(run..)?).map(|at| near.len() + run + at)
 }
 
 #[cfg(test)]
@@ -191,32 +118,35 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_its_members() {
-        let body = br#"{ "a" : [1,{"b]":"]\"}"}], "c":"d\"\\" ,"e":-1.5e3}, more"#;
-        let mut members = Vec::new();
-        each_member(body, |name, value| members.push((name, value))).unwrap();
-        let expected: [(&[u8], &[u8]); 3] =
-            [(b"a", br#"[1,{"b]":"]\"}"}]"#), (b"c", br#""d\"\\""#), (b"e", b"-1.5e3")];
-        assert_eq!(members, expected);
-        assert_eq!(each_member(b"[1]", |_, _| ()), None);
-        assert_eq!(each_member(br#"{"a":1"#, |_, _| ()), None);
+    fn a_value_ends_where_it_ends() {
+        for whole in [r#"[1,{"b]":"]\"}"},[]]"#, r#""d\"\\""#, "-1.5e3", "null", "{}", r#""""#] {
+            for behind in [",", "}", " ", "\n]"] {
+                let body = [whole, behind].concat();
+                assert_eq!(value(body.as_bytes()), Some(whole.as_bytes()), "{body}");
+            }
+        }
     }
 
     #[test]
     fn what_is_not_whole_is_none() {
         let whole = br#"{"a":[1,{"b":"c"}]}"#;
         for length in 0..whole.len() {
-            assert_eq!(Cursor::new(&whole[..length]).value(), None, "{length}");
+            assert_eq!(value(&whole[..length]), None, "{length}");
         }
-        assert_eq!(Cursor::new(b"12").value(), None, "more digits may follow");
-        assert_eq!(Cursor::new(b"?").value(), None);
+        assert_eq!(value(b"12"), None, "more digits may follow");
+        assert_eq!(value(b"?"), None);
     }
 
     proptest! {
         #[test]
-        fn a_string_ends_where_a_plain_search_says(text in r#"[a-z"\\\x{1}\x{7f}é]{0,60}"#) {
-            let plain = text.bytes().position(|byte| byte == b'"' || byte == b'\\');
-            prop_assert_eq!(quote_or_backslash(text.as_bytes()), plain);
+        fn a_string_ends_at_the_first_quote_that_is_not_escaped(text in r#"[a-z"\\]{0,60}"#) {
+            let mut escaped = false;
+            let end = text.bytes().position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            prop_assert_eq!(string_end(text.as_bytes()), end);
         }
     }
 }

@@ -72,7 +72,8 @@ pub(super) fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
 /// The text of a JSON string without escapes, and without what no JSON string may hold.
 fn plain_text(raw: &[u8]) -> Option<&str> {
     let text = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let is_plain = text.iter().all(|&byte| byte >= b' ' && byte != b'\\' && byte != b'"');
+    let special = |byte: u8| byte < b' ' || byte == b'\\' || byte == b'"';
+    let is_plain = !text.iter().fold(false, |any, &byte| any | special(byte));
     str::from_utf8(text).ok().filter(|_| is_plain)
 }
 

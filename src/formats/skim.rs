@@ -12,7 +12,7 @@ use memchr::memchr2;
 use smallvec::SmallVec;
 
 use super::json::find_structure;
-use super::tally::Tally;
+use super::tally::{Field, Tally};
 use level::Action;
 pub(super) use level::Level;
 
@@ -119,7 +119,7 @@ impl Skim {
             let used = match self.state {
                 State::Between => {
                     let whole = if first == b'{' { self.whole(rest, tally) } else { None };
-                    whole.unwrap_or_else(|| self.between(rest))
+                    whole.unwrap_or_else(|| self.between(rest, tally))
                 }
                 State::Name => self.name(rest),
                 State::Colon => self.colon(first),
@@ -146,7 +146,7 @@ impl Skim {
         Some(length)
     }
 
-    fn between(&mut self, bytes: &[u8]) -> usize {
+    fn between(&mut self, bytes: &[u8], tally: &mut Tally) -> usize {
         let blank = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',');
         let Some(at) = bytes.iter().position(blank) else { return bytes.len() };
         let byte = bytes.get(at).copied().unwrap_or_default();
@@ -157,8 +157,7 @@ impl Skim {
                 self.state = State::Name;
             }
             (b'}', Some((_, false))) | (b']', Some((_, true))) => {
-                self.entered.pop();
-                self.end_value();
+                self.leave(tally);
             }
             (_, Some((_, false))) => self.state = State::Lost,
             (_, inside) => {
@@ -168,6 +167,15 @@ impl Skim {
             }
         }
         at + 1
+    }
+
+    /// Leaves a container at its end.
+    fn leave(&mut self, tally: &mut Tally) {
+        let left = self.entered.pop().is_some_and(|(level, _)| level.is_usage());
+        if left && !self.entered.last().is_some_and(|(level, _)| level.is_usage()) {
+            tally.keep(Field::UsageEnd, None);
+        }
+        self.end_value();
     }
 
     fn name(&mut self, bytes: &[u8]) -> usize {

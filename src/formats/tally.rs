@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::scalar::{self, Scalar};
 use super::stored::{StoredId, StoredIds};
-use super::usage::Counts;
+use super::usage::{Count, Counts};
 
 /// The longest name that is kept, in bytes, quotes included.
 const MAX_NAME_BYTES: usize = 256;
@@ -15,8 +15,12 @@ const MAX_NAME_BYTES: usize = 256;
 /// A member that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
-    /// Tokens used, in any wire format.
-    Usage,
+    /// Tokens used.
+    Count(Count),
+    /// Tokens billed.
+    Billed(Count),
+    /// The end of a usage object.
+    UsageEnd,
     /// The model that served.
     Model,
     /// An id that may be of something stored.
@@ -60,6 +64,9 @@ pub(super) struct Tally {
     pub(super) kind: Option<Box<str>>,
     error_code: Option<Box<str>>,
     code: Option<Box<str>>,
+    /// What the usage object under way has told.
+    told: Counts,
+    billed: Counts,
 }
 
 impl Tally {
@@ -71,7 +78,12 @@ impl Tally {
     /// Takes a member's JSON; `None` stands for one too long to keep.
     pub(super) fn keep(&mut self, field: Field, raw: Option<&[u8]>) {
         match field {
-            Field::Usage => self.counts.merge(&Counts::read(raw.unwrap_or_default())),
+            Field::Count(count) => self.told.note(count, raw.and_then(scalar::count)),
+            Field::Billed(count) => self.billed.note(count, raw.and_then(scalar::count)),
+            Field::UsageEnd => {
+                self.counts.merge(&std::mem::take(&mut self.billed));
+                self.counts.merge(&std::mem::take(&mut self.told));
+            }
             Field::Model => self.model(raw),
             Field::Id => {
                 self.stored.extend(raw.and_then(name).and_then(|id| StoredId::made(&id)));

@@ -24,12 +24,10 @@ pub struct TextCounts {
     pub numbers: u64,
 }
 
-/// Bytes that are looked at together: a register of every 64-bit machine, which lets the compiler
-/// vectorise.
-const BLOCK: usize = 16;
-
-/// Blocks whose sums a lane of eight bits can hold.
-const ROUND: usize = 255;
+/// Bytes that are looked at together: no more than a sum of eight bits holds, which lets the compiler
+/// count sixteen at a time, and a multiple of that.
+const ROUND: usize = 15 * LANES;
+const LANES: usize = 16;
 
 /// Below this many bytes, one after the other is sooner done.
 const SHORT: usize = 64;
@@ -45,15 +43,16 @@ impl TextCounts {
         if text.len() < SHORT {
             return self.add_short(before, text);
         }
-        // Every byte of a block beside the one before it: the same text, begun one byte later.
-        let (first, behind) = text.split_at_checked(1).unwrap_or_default();
+        // Every byte beside the one before it: the same text, begun one byte later.
+        let (first, rest) = text.split_at_checked(1).unwrap_or_default();
         self.add_short(before, first);
-        let ((blocks, tail), (shifted, _)) = (behind.as_chunks(), text.as_chunks());
-        for (blocks, shifted) in blocks.chunks(ROUND).zip(shifted.chunks(ROUND)) {
-            self.add_blocks(blocks, shifted);
+        let length = rest.len() - rest.len() % LANES;
+        let (rounds, tail) = rest.split_at_checked(length).unwrap_or_default();
+        let shifted = text.get(..length).unwrap_or_default();
+        for (round, shifted) in rounds.chunks(ROUND).zip(shifted.chunks(ROUND)) {
+            self.add_round(round, shifted);
         }
-        let last = blocks.last().and_then(|block| block.last()).copied();
-        self.add_short(last.unwrap_or_default(), tail);
+        self.add_short(rounds.last().copied().unwrap_or_default(), tail);
     }
 
     /// All bytes counted.
@@ -61,28 +60,25 @@ impl TextCounts {
         self.non_ascii + self.alphabetic + self.digits + self.spaces + self.punctuation
     }
 
-    /// Counts at most [`ROUND`] blocks; in `shifted`, the byte before each.
-    fn add_blocks(&mut self, blocks: &[[u8; BLOCK]], shifted: &[[u8; BLOCK]]) {
-        let zero = [0; BLOCK];
-        let (mut high, mut letters, mut digits) = (zero, zero, zero);
-        let (mut spaces, mut starts) = (zero, zero);
-        for (block, before) in blocks.iter().zip(shifted) {
-            note(&mut high, block, |byte| byte >= 0x80);
-            note(&mut letters, block, is_letter);
-            note(&mut digits, block, is_digit);
-            note(&mut spaces, block, is_space);
-            for ((lane, &byte), &before) in starts.iter_mut().zip(block).zip(before) {
-                *lane += u8::from(is_letter(byte) & !is_letter(before));
-            }
+    /// Counts at most [`ROUND`] bytes; in `shifted`, the byte before each.
+    fn add_round(&mut self, round: &[u8], shifted: &[u8]) {
+        let (mut high, mut letters, mut digits, mut spaces, mut starts) =
+            (0_u8, 0_u8, 0_u8, 0_u8, 0_u8);
+        for (&byte, &before) in round.iter().zip(shifted) {
+            high += byte >> 7;
+            letters += u8::from(is_letter(byte));
+            digits += u8::from(is_digit(byte));
+            spaces += u8::from(is_space(byte));
+            starts += u8::from(is_letter(byte) & !is_letter(before));
         }
         let [high, letters, digits, spaces, starts] =
-            [high, letters, digits, spaces, starts].map(sum);
+            [high, letters, digits, spaces, starts].map(u64::from);
         self.non_ascii += high;
         self.alphabetic += letters;
         self.digits += digits;
         self.spaces += spaces;
         self.word_starts += starts;
-        self.punctuation += (blocks.len() * BLOCK) as u64 - high - letters - digits - spaces;
+        self.punctuation += round.len() as u64 - high - letters - digits - spaces;
     }
 
     /// Counts less than [`SHORT`] bytes.
@@ -132,23 +128,6 @@ const WEIGHTS: [u64; 256] = {
     }
     weights
 };
-
-/// Adds one to the lane of every byte of that class.
-fn note(lanes: &mut [u8; BLOCK], block: &[u8; BLOCK], class: fn(u8) -> bool) {
-    for (lane, &byte) in lanes.iter_mut().zip(block) {
-        *lane += u8::from(class(byte));
-    }
-}
-
-/// The sum of all lanes: by twos, and then by one multiplication.
-fn sum(lanes: [u8; BLOCK]) -> u64 {
-    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
-    const ONES: u64 = 0x0001_0001_0001_0001;
-    let (words, _) = lanes.as_chunks();
-    let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    let twos: u64 = words.map(|word| (word & EVEN) + (word >> 8 & EVEN)).sum();
-    twos.wrapping_mul(ONES) >> 48
-}
 
 const fn is_space(byte: u8) -> bool {
     byte <= b' '

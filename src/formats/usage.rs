@@ -1,8 +1,6 @@
 //! How many tokens an answer says it used, in every provider's words.
 
-use super::json::each_member;
 use super::path::PathFacts;
-use super::scalar;
 use super::skim::{Level, Skim};
 use super::tally::Tally;
 use super::verdict::Usage;
@@ -17,9 +15,6 @@ pub fn read_usage(path: &PathFacts, dialect: Dialect, body: &[u8]) -> Option<Usa
     tally.counts.usage(path.wire, dialect)
 }
 
-/// How far inside a usage object counts may stand.
-const MAX_DEPTH: usize = 2;
-
 /// Token counts as a provider told them; streams tell them in pieces, and the last word holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -33,62 +28,68 @@ pub(super) struct Counts {
     pub(super) total: Option<u64>,
 }
 
-impl Counts {
-    /// Reads the JSON of a usage object, whatever its wire format; what it does not tell is `None`.
-    pub(super) fn read(raw: &[u8]) -> Self {
-        let mut counts = Self::default();
-        counts.object(raw, 0).map_or_else(Self::default, |()| counts)
-    }
+/// What a number in a usage object counts. Of two words for the same, the one that ends in `Too` is
+/// not believed where both stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Input,
+    InputToo,
+    Output,
+    OutputToo,
+    Total,
+    Cached,
+    CachedToo,
+    Written,
+    WrittenToo,
+    Reasoning,
+    ReasoningToo,
+    Tools,
+}
 
-    /// Takes what an object tells, which stands in so many others.
-    fn object(&mut self, raw: &[u8], depth: usize) -> Option<()> {
-        let mut billed = None;
-        each_member(raw, |name, value| match name {
-            // Groq's stands inside `x_groq`, Cohere's inside `tokens`.
-            b"usage"
-            | b"tokens"
-            | b"prompt_tokens_details"
-            | b"input_tokens_details"
-            | b"completion_tokens_details"
-            | b"output_tokens_details" => {
-                if depth < MAX_DEPTH {
-                    self.object(value, depth + 1);
-                }
-            }
-            b"billed_units" => billed = Some(value),
-            _ => self.note(name, scalar::count(value)),
-        })?;
-        // What Cohere bills stands first, but the limits count what the model read and wrote.
-        billed.filter(|_| depth < MAX_DEPTH).and_then(|raw| self.object(raw, depth + 1));
-        Some(())
-    }
-
-    /// Takes one number. Where there are two for the same, the first name of a line here is believed.
-    fn note(&mut self, name: &[u8], told: Option<u64>) {
-        let believe = |count: &mut Option<u64>| *count = told.or(*count);
-        let fill = |count: &mut Option<u64>| *count = count.or(told);
-        match name {
+impl Count {
+    /// What the number of that name counts, in any wire format.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
             // OpenAI's chat, completions and embeddings, and those who copy them.
-            b"prompt_tokens" => believe(&mut self.input),
-            b"completion_tokens" => believe(&mut self.output),
-            b"total_tokens" => believe(&mut self.total),
-            b"cached_tokens" => believe(&mut self.cached),
-            b"cache_write_tokens" => believe(&mut self.written),
-            b"reasoning_tokens" => believe(&mut self.reasoning),
+            b"prompt_tokens" => Self::Input,
+            b"completion_tokens" => Self::Output,
+            b"total_tokens" => Self::Total,
+            b"cached_tokens" => Self::Cached,
+            b"cache_write_tokens" => Self::Written,
+            b"reasoning_tokens" => Self::Reasoning,
             // OpenAI's Responses, images and transcriptions, and Anthropic's; then Gemini's.
-            b"input_tokens" | b"promptTokenCount" => fill(&mut self.input),
-            b"output_tokens" | b"candidatesTokenCount" => fill(&mut self.output),
-            b"thinking_tokens" | b"thoughtsTokenCount" => fill(&mut self.reasoning),
-            b"toolUsePromptTokenCount" => fill(&mut self.tools),
-            b"cache_creation_input_tokens" => fill(&mut self.written),
+            b"input_tokens" | b"promptTokenCount" => Self::InputToo,
+            b"output_tokens" | b"candidatesTokenCount" => Self::OutputToo,
+            b"thinking_tokens" | b"thoughtsTokenCount" => Self::ReasoningToo,
+            b"toolUsePromptTokenCount" => Self::Tools,
+            b"cache_creation_input_tokens" => Self::WrittenToo,
             // Anthropic's, DeepSeek's, Gemini's.
             b"cache_read_input_tokens"
             | b"prompt_cache_hit_tokens"
-            | b"cachedContentTokenCount" => {
-                fill(&mut self.cached);
-            }
-            _ => {}
-        }
+            | b"cachedContentTokenCount" => Self::CachedToo,
+            _ => return None,
+        })
+    }
+}
+
+impl Counts {
+    /// Takes a number of a usage object.
+    pub(super) fn note(&mut self, count: Count, told: Option<u64>) {
+        let (place, too) = match count {
+            Count::Input => (&mut self.input, false),
+            Count::InputToo => (&mut self.input, true),
+            Count::Output => (&mut self.output, false),
+            Count::OutputToo => (&mut self.output, true),
+            Count::Total => (&mut self.total, false),
+            Count::Cached => (&mut self.cached, false),
+            Count::CachedToo => (&mut self.cached, true),
+            Count::Written => (&mut self.written, false),
+            Count::WrittenToo => (&mut self.written, true),
+            Count::Reasoning => (&mut self.reasoning, false),
+            Count::ReasoningToo => (&mut self.reasoning, true),
+            Count::Tools => (&mut self.tools, false),
+        };
+        *place = if too { place.or(told) } else { told.or(*place) };
     }
 
     /// Takes what `newer` tells.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::unreadable::{Reason, Unreadable};
-use crate::formats::json::quote_or_backslash;
+use crate::formats::json::string_end;
 
 /// How many containers may stand one inside the other.
 const MAX_DEPTH: u32 = 127;
@@ -21,8 +21,11 @@ pub(super) struct Reader<'b> {
     depth: u32,
     /// Whether a container has just been opened, so that no comma comes before what is first in it.
     opened: bool,
-    /// Whether no string can hold a control character, because there is none in the whole body.
-    plain: bool,
+    /// Whether the whole body is printable ASCII, so that no string need be searched for what it may
+    /// not hold.
+    printable: bool,
+    /// Whether there is a backslash anywhere.
+    escapes: bool,
     /// Why it stopped, where that is not plain from the place.
     reason: Option<Reason>,
 }
@@ -41,10 +44,11 @@ pub(super) enum Value<'b> {
 impl<'b> Reader<'b> {
     pub(super) fn new(body: &'b [u8]) -> Result<Self, Unreadable> {
         // One look at all bytes spares a look at most strings: compact ASCII is the rule.
-        let plain = body.iter().fold(true, |all, byte| all & (b' '..0x80).contains(byte));
-        let text = if plain { Ok("") } else { str::from_utf8(body) };
+        let printable = body.iter().fold(true, |all, byte| all & (b' '..0x80).contains(byte));
+        let text = if printable { Ok("") } else { str::from_utf8(body) };
         text.map_err(|error| Unreadable::not_utf8(body, &error))?;
-        Ok(Self { body, at: 0, depth: 0, opened: false, plain, reason: None })
+        let escapes = memchr::memchr(b'\\', body).is_some();
+        Ok(Self { body, at: 0, depth: 0, opened: false, printable, escapes, reason: None })
     }
 
     /// Bytes that have been read.
@@ -163,18 +167,18 @@ impl<'b> Reader<'b> {
         if !self.pass(b'0') {
             self.digits()?;
         }
-        let whole = self.at;
+        let mut large = self.at - start > u64::MAX.ilog10() as usize;
         if self.pass(b'.') {
             self.digits()?;
         }
         if self.pass(b'e') || self.pass(b'E') {
             let _sign = self.pass(b'+') || self.pass(b'-');
             self.digits()?;
+            large = true;
         }
         let number = Number(self.body.get(start..self.at).unwrap_or_default());
         // What no computer's number can hold is none to any provider.
-        let long = whole - start > u64::MAX.ilog10() as usize;
-        if (long || self.at > whole) && number.float().is_infinite() {
+        if large && number.float().is_infinite() {
             self.at = start;
             return Err(Stop);
         }
@@ -192,35 +196,20 @@ impl<'b> Reader<'b> {
 
     /// Reads a string, from its opening quote on.
     fn text(&mut self) -> Result<Text<'b>, Stop> {
-        let start = self.at + 1;
-        let mut escaped = false;
-        self.at = start;
-        loop {
-            let rest = self.body.get(self.at..).unwrap_or_default();
-            let Some(length) = quote_or_backslash(rest) else {
-                self.at = self.body.len();
-                return Err(Stop);
-            };
-            self.at += length;
-            if self.byte() == Some(b'"') {
-                break;
-            }
-            escaped = true;
-            let rest = rest.get(length..).unwrap_or_default();
-            let Some((_, length)) = escape(rest) else {
-                if !rest.contains(&b'"') {
-                    self.at = self.body.len();
-                }
-                return Err(Stop);
-            };
-            self.at += length;
-        }
-        let raw = self.body.get(start..self.at).unwrap_or_default();
-        if !self.plain && raw.iter().fold(false, |any, byte| any | (*byte < b' ')) {
+        self.at += 1;
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let Some(length) = string_end(rest) else {
+            self.at = self.body.len();
+            return Err(Stop);
+        };
+        let raw = rest.get(..length).unwrap_or_default();
+        if !self.printable && raw.iter().fold(false, |any, byte| any | (*byte < b' ')) {
             return Err(Stop);
         }
-        self.at += 1;
-        Ok(Text { raw, escaped })
+        let text = Text { raw, escaped: self.escapes && memchr::memchr(b'\\', raw).is_some() };
+        text.each_piece(|_| {}).ok_or(Stop)?;
+        self.at += length + 1;
+        Ok(text)
     }
 
     fn pass(&mut self, byte: u8) -> bool {
@@ -257,7 +246,7 @@ impl Number<'_> {
     }
 }
 
-/// A string as it is written, without its quotes; its escapes are known to be right.
+/// A string as it is written, without its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Text<'b> {
     raw: &'b [u8],
@@ -288,19 +277,21 @@ impl<'b> Text<'b> {
         Cow::Owned(text)
     }
 
-    /// Hands on what it says, piece by piece.
-    pub(super) fn each_piece(self, mut take: impl FnMut(&[u8])) {
+    /// Hands on what it says, piece by piece. `None` behind the piece where an escape stands for
+    /// nothing, which no reader hands out.
+    pub(super) fn each_piece(self, mut take: impl FnMut(&[u8])) -> Option<()> {
         let mut rest = self.raw;
         while self.escaped
             && let Some(at) = memchr::memchr(b'\\', rest)
-            && let Some((before, behind)) = rest.split_at_checked(at)
-            && let Some((letter, length)) = escape(behind)
         {
+            let (before, behind) = rest.split_at_checked(at)?;
+            let (letter, length) = escape(behind)?;
             take(before);
             take(letter.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = behind.get(length..).unwrap_or_default();
+            rest = behind.get(length..)?;
         }
         take(rest);
+        Some(())
     }
 }
 

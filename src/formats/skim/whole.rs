@@ -6,62 +6,94 @@
 
 use smallvec::SmallVec;
 
-use super::{MAX_ENTERED, MAX_KEPT, level::Action, level::Level};
-use crate::formats::json::Cursor;
+use super::level::{Action, Level};
+use super::{MAX_ENTERED, MAX_KEPT};
+use crate::formats::json;
 use crate::formats::tally::{Field, Tally};
 
 /// Reads the object that `bytes` begin with, which stands at `level` in so many containers; says how
 /// long it is. `None`, and nothing is noted, if it does not end there or cannot be read in this way.
 pub(super) fn read(bytes: &[u8], level: Level, depth: usize, tally: &mut Tally) -> Option<usize> {
-    let mut whole = Whole { cursor: Cursor::new(bytes), kept: SmallVec::new(), text: 0 };
-    whole.container(level, depth)?;
-    tally.text += whole.text;
-    for (field, raw) in whole.kept {
+    let mut found = Found { kept: SmallVec::new(), text: 0 };
+    let end = found.walk(bytes, level, MAX_ENTERED - depth)?;
+    tally.text += found.text;
+    for (field, raw) in found.kept {
         tally.keep(field, (raw.len() <= MAX_KEPT).then_some(raw));
     }
-    Some(bytes.len() - whole.cursor.rest().len())
+    Some(end)
 }
 
-struct Whole<'b> {
-    cursor: Cursor<'b>,
-    /// What is to be noted if the end is found.
-    kept: SmallVec<[(Field, &'b [u8]); 8]>,
+/// What is to be noted if the end is found.
+struct Found<'b> {
+    kept: SmallVec<[(Field, &'b [u8]); 16]>,
     text: u64,
 }
 
-impl Whole<'_> {
-    /// Reads an object or array of that level, which stands in so many.
-    fn container(&mut self, level: Level, depth: usize) -> Option<()> {
-        let is_array = self.cursor.next()? == b'[';
-        self.cursor.step()?;
-        if is_array {
-            while self.cursor.next()? != b']' {
-                self.value(Action::Enter(level), depth)?;
-            }
-            self.cursor.step()
-        } else {
-            while let Some(name) = self.cursor.member()? {
-                self.value(level.action(name), depth)?;
-            }
-            Some(())
-        }
-    }
-
-    fn value(&mut self, action: Action, depth: usize) -> Option<()> {
-        match (self.cursor.rest().first()?, action) {
-            (b'{' | b'[', Action::Enter(level)) => {
-                if depth + 1 >= MAX_ENTERED {
-                    return None;
+impl<'b> Found<'b> {
+    /// Walks through a value; says where it ends. One loop over its values, for what it has to
+    /// remember fits the machine's registers.
+    fn walk(&mut self, bytes: &'b [u8], level: Level, room: usize) -> Option<usize> {
+        // The containers around the present one, and that one itself.
+        let mut around: SmallVec<[Within; 8]> = SmallVec::new();
+        let mut within = Within { level, is_array: false };
+        let mut at = 1;
+        loop {
+            // What comes next: a member's name, an element, or the end of the container.
+            let action = match (*bytes.get(at)?, within.is_array) {
+                (b' ' | b'\n' | b'\r' | b'\t' | b',', _) => {
+                    at += 1;
+                    continue;
                 }
-                self.container(level, depth + 1)?;
+                (b'}', false) | (b']', true) => {
+                    at += 1;
+                    let Some(outer) = around.pop() else { return Some(at) };
+                    if within.level.is_usage() && !outer.level.is_usage() {
+                        self.kept.push((Field::UsageEnd, &[]));
+                    }
+                    within = outer;
+                    continue;
+                }
+                (b'"', false) => {
+                    let name = json::string(bytes.get(at..)?)?;
+                    at += name.len() + 2;
+                    while matches!(bytes.get(at)?, b' ' | b'\n' | b'\r' | b'\t' | b':') {
+                        at += 1;
+                    }
+                    within.level.action(name)
+                }
+                (_, false) => return None,
+                (_, true) => Action::Enter(within.level),
+            };
+            let rest = bytes.get(at..)?;
+            match (action, *rest.first()?) {
+                (Action::Enter(level), first @ (b'{' | b'[')) => {
+                    if around.len() + 1 >= room {
+                        return None;
+                    }
+                    around.push(within);
+                    within = Within { level, is_array: first == b'[' };
+                    at += 1;
+                }
+                (Action::Enter(level), b'"') => {
+                    let length = json::string(rest)?.len();
+                    self.text += if level.is_text() { length as u64 } else { 0 };
+                    at += length + 2;
+                }
+                _ => {
+                    let value = json::value(rest)?;
+                    if let Action::Keep(field) = action {
+                        self.kept.push((field, value));
+                    }
+                    at += value.len();
+                }
             }
-            (b'"', Action::Enter(level)) => {
-                let text = self.cursor.text()?;
-                self.text += if level.is_text() { text.len() as u64 } else { 0 };
-            }
-            (_, Action::Keep(field)) => self.kept.push((field, self.cursor.value()?)),
-            (_, Action::Enter(_) | Action::Skip) => drop(self.cursor.value()?),
         }
-        Some(())
     }
+}
+
+/// A container that has been entered.
+#[derive(Clone, Copy)]
+struct Within {
+    level: Level,
+    is_array: bool,
 }
