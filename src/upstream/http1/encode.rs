@@ -10,7 +10,12 @@ use super::super::request::{Outbound, means_body};
 /// Writes the head of a request with the credential on, and framing and host of our own.
 pub(super) fn head(into: &mut Vec<u8>, outbound: &Outbound<'_>, host: &HeaderValue) {
     let Outbound { method, path, headers, credential, .. } = outbound;
-    line(into, [method.as_str().as_bytes(), b" ", path.as_str().as_bytes(), b" HTTP/1.1\r\n"]);
+    let (method_name, path) = (method.as_str(), path.as_str());
+    into.reserve(method_name.len() + path.len() + 12);
+    into.extend_from_slice(method_name.as_bytes());
+    into.push(b' ');
+    into.extend_from_slice(path.as_bytes());
+    into.extend_from_slice(b" HTTP/1.1\r\n");
     field(into, &header::HOST, host);
     let covered = credential.map(Credential::name);
     for (name, value) in headers {
@@ -44,12 +49,10 @@ fn is_ours(name: &HeaderName) -> bool {
 }
 
 fn field(into: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    line(into, [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
-}
-
-fn line(into: &mut Vec<u8>, parts: [&[u8]; 4]) {
-    into.reserve(parts.iter().map(|part| part.len()).sum());
-    for part in parts {
-        into.extend_from_slice(part);
-    }
+    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+    into.reserve(name.len() + value.len() + 4);
+    into.extend_from_slice(name);
+    into.extend_from_slice(b": ");
+    into.extend_from_slice(value);
+    into.extend_from_slice(b"\r\n");
 }
