@@ -43,7 +43,7 @@ pub(super) fn parse(whole: &Bytes, begin: usize, asked: Asked) -> Result<Option<
         // The coding counts (section 6.3). The length must go no further, nor is such a server to be
         // trusted with another request on this connection.
         headers.remove(header::CONTENT_LENGTH);
-        framing.close = true;
+        framing.connection = Connection::Close;
     }
     let body = framing.body(status, asked)?;
     let persistent = framing.is_persistent() && !matches!(body, Decoder::UntilClose { .. });
@@ -88,8 +88,17 @@ pub(super) struct Framing {
     old: bool,
     length: Option<u64>,
     chunked: bool,
-    close: bool,
-    keep_alive: bool,
+    connection: Connection,
+}
+
+/// What the server says that it will do with the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Connection {
+    #[default]
+    Unsaid,
+    Keep,
+    /// Whatever else it says.
+    Close,
 }
 
 impl Framing {
@@ -115,8 +124,13 @@ impl Framing {
         } else if *name == header::CONNECTION {
             for option in value.as_bytes().split(|byte| *byte == b',') {
                 let option = option.trim_ascii();
-                self.close |= option.eq_ignore_ascii_case(b"close");
-                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                if option.eq_ignore_ascii_case(b"close") {
+                    self.connection = Connection::Close;
+                } else if option.eq_ignore_ascii_case(b"keep-alive")
+                    && self.connection == Connection::Unsaid
+                {
+                    self.connection = Connection::Keep;
+                }
             }
         }
         Ok(())
@@ -138,7 +152,11 @@ impl Framing {
     }
 
     fn is_persistent(&self) -> bool {
-        !self.close && (!self.old || self.keep_alive)
+        match self.connection {
+            Connection::Unsaid => !self.old,
+            Connection::Keep => true,
+            Connection::Close => false,
+        }
     }
 }
 

@@ -171,11 +171,8 @@ proptest! {
         for asked in [Asked::Content, Asked::Head] {
             let at_once = read(asked, [&answer[..]]);
             let in_pieces = read(asked, cut(&answer, &lengths));
-            match (&at_once, &in_pieces) {
-                // How early it shows that there is no answer depends on the pieces.
-                (Err(_), Err(_)) => {}
-                _ => prop_assert_eq!(&at_once, &in_pieces),
-            }
+            // Why there is no answer may depend on the pieces: an error shows before the rest has come.
+            prop_assert_eq!(at_once.ok(), in_pieces.ok());
         }
     }
 
@@ -327,11 +324,12 @@ fn chunks_that_leave_a_doubt_are_refused() {
 #[test]
 fn what_means_nothing_to_us_has_a_bound() {
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    for line in [format!("2;{}", "x".repeat(1_100)), "0".repeat(1_100), " ".repeat(1_100)] {
-        let answer = format!("{head}1{line}");
+    let filler = "x".repeat(1_000);
+    for line in [format!("2;{filler}{filler}"), "0".repeat(1_100), format!("2{:1100}", "")] {
+        let answer = format!("{head}{line}");
         assert_eq!(whole(answer.as_bytes()).unwrap().end, End::Malformed(Malformed::Chunk));
     }
-    let long = format!("{head}{}\r\nok\r\n0\r\n\r\n", format!("0002;{}", "x".repeat(1_000)));
+    let long = format!("{head}0002;{filler}\r\nok\r\n0\r\n\r\n");
     assert_eq!(whole(long.as_bytes()).unwrap().data, b"ok");
     let interim = "HTTP/1.1 100 Continue\r\n\r\n";
     let answer = |times| format!("{}HTTP/1.1 204 No Content\r\n\r\n", interim.repeat(times));
