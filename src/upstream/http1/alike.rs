@@ -1,9 +1,9 @@
-//! Heads that are alike but for their values.
+//! Heads that are alike.
 //!
-//! A provider's answers have the same headers in the same order, request after request. So the last
-//! few heads are remembered without their values, and one like them is read by comparing: its names
-//! need neither be parsed nor looked up nor hashed again, which is two thirds of the work. Whatever
-//! is in the least unusual is left to the parser.
+//! A provider's answers have the same headers in the same order, request after request, and most of
+//! the same values. So the last few heads are remembered, and one like them is read by comparing: its
+//! names need neither be parsed nor looked up nor hashed again, which is two thirds of the work.
+//! Whatever is in the least unusual is left to the parser.
 
 use std::cell::RefCell;
 
@@ -25,18 +25,18 @@ thread_local! {
     static HEADS: RefCell<Vec<Alike>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A head, but for its values.
+/// A head that others may be like.
 struct Alike {
     /// The line with the status, its newline included.
     begin: Box<[u8]>,
     status: StatusCode,
     lines: Vec<Line>,
-    /// The headers in the order of their lines, all of them empty.
+    /// The headers in the order of their lines.
     headers: HeaderMap,
 }
 
 struct Line {
-    /// The name as it is written, and the colon.
+    /// The name as it is written, the colon and the blank.
     name: Box<[u8]>,
     /// Whether it tells of the body's end or the connection's.
     frames: bool,
@@ -82,13 +82,16 @@ impl Alike {
         }
         let (begin, _) = head.split_at_checked(memchr(b'\n', head)? + 1)?;
         let mut headers = headers.clone();
-        headers.values_mut().for_each(|value| *value = HeaderValue::from_static(""));
+        for value in headers.values_mut() {
+            // A copy, so that it does not hold on to all that came with it.
+            *value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        }
         let mut lines = Vec::with_capacity(parsed.len());
         for (header, name) in parsed.iter().zip(headers.keys()) {
             if !header.name.eq_ignore_ascii_case(name.as_str()) {
                 return None;
             }
-            let written = [header.name.as_bytes(), b":"].concat().into();
+            let written = [header.name.as_bytes(), b": "].concat().into();
             lines.push(Line { name: written, frames: Framing::is_told_by(name) });
         }
         Some(Self { begin: begin.into(), status: *status, lines, headers })
@@ -106,7 +109,9 @@ impl Alike {
         let rest = rest.strip_prefix(b"\r\n")?;
         let (mut headers, mut framing) = (self.headers.clone(), Framing::default());
         for (((name, header), value), line) in headers.iter_mut().zip(values).zip(&self.lines) {
-            *header = HeaderValue::from_maybe_shared(whole.slice_ref(value)).ok()?;
+            if header.as_bytes() != value {
+                *header = HeaderValue::from_maybe_shared(whole.slice_ref(value)).ok()?;
+            }
             if line.frames {
                 framing.note(name, header).ok()?;
             }
@@ -115,11 +120,11 @@ impl Alike {
     }
 }
 
-/// The value of a header behind its colon, and what follows its line; `None` if it is not quite as
+/// The value of a header behind its name, and what follows its line; `None` if it is not quite as
 /// everyone writes it.
 fn value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (line, rest) = bytes.split_at_checked(memchr(b'\n', bytes)? + 1)?;
-    let value = line.strip_suffix(b"\r\n")?.strip_prefix(b" ")?;
+    let value = line.strip_suffix(b"\r\n")?;
     let is_blank = |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\t'));
     (!is_blank(value.first()) && !is_blank(value.last())).then_some((value, rest))
 }
