@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::uri::Authority;
 use http::HeaderValue;
+use http::uri::Authority;
 use rustls_pki_types::ServerName;
 
 use super::patience::Timeouts;

@@ -5,13 +5,13 @@
 //! write; what one read brings becomes one frame; and a connection whose stream is silent holds
 //! nothing but itself (see `scratch`).
 
+mod alike;
 mod chunked;
 mod decoder;
 mod encode;
 mod head;
 mod inbox;
 mod malformed;
-mod names;
 mod outbox;
 mod scratch;
 mod source;
@@ -210,7 +210,9 @@ impl Http1 {
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         let Self { patience, outbox, .. } = self;
-        patience.poll_head(cx, outbox.moved(), outbox.written_at()).map(|late| Err(Wrong::Late(late)))
+        patience
+            .poll_head(cx, outbox.moved(), outbox.written_at())
+            .map(|late| Err(Wrong::Late(late)))
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Wrong>> {
@@ -243,8 +245,8 @@ impl Http1 {
 
     fn fail(&mut self, wrong: Wrong, outbound: &mut Outbound<'_>, place: &Arc<str>) -> Failure {
         let mut sent = self.outbox.sent();
-        let unsent = sent == Sent::No
-            && matches!(wrong, Wrong::Closed | Wrong::OutOfTurn | Wrong::Io(_));
+        let unsent =
+            sent == Sent::No && matches!(wrong, Wrong::Closed | Wrong::OutOfTurn | Wrong::Io(_));
         if unsent {
             self.outbox.give_back(outbound);
         }

@@ -187,7 +187,10 @@ mod tests {
         let begun = Instant::now();
         let mut moved = 0;
         for _ in 0..3 {
-            let taken = timeout(Duration::from_secs(500), poll_fn(|cx| patience.poll_head(cx, moved, None)));
+            let taken = timeout(
+                Duration::from_secs(500),
+                poll_fn(|cx| patience.poll_head(cx, moved, None)),
+            );
             assert!(taken.await.is_err());
             moved += 1;
         }

@@ -3,12 +3,11 @@
 use std::mem;
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Status;
 
 use super::head::{LARGEST, MOST_HEADERS};
 use super::malformed::Malformed;
-use super::names;
 
 /// The longest line before a chunk: its size and extensions, which mean nothing to us. As far as is
 /// known nobody sends any.
@@ -176,8 +175,10 @@ impl Chunked {
         };
         let mut trailers = Box::new(HeaderMap::with_capacity(fields.len()));
         for field in fields {
-            let value = HeaderValue::from_bytes(field.value).map_err(|_| Malformed::Trailers)?;
-            trailers.append(names::name(field.name).ok_or(Malformed::Trailers)?, value);
+            let name = HeaderName::from_bytes(field.name.as_bytes());
+            let value = HeaderValue::from_bytes(field.value);
+            let (Ok(name), Ok(value)) = (name, value) else { return Err(Malformed::Trailers) };
+            trailers.append(name, value);
         }
         self.trailers = Some(trailers);
         Ok(())

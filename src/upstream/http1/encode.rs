@@ -1,7 +1,5 @@
 //! A request's head as it is written (RFC 9112 sections 3 and 6).
 
-use std::io::Write;
-
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::super::credential::Credential;
@@ -10,7 +8,12 @@ use super::super::request::{Outbound, means_body};
 /// Writes the head of a request with the credential on, and framing and host of our own.
 pub(super) fn head(into: &mut Vec<u8>, outbound: &Outbound<'_>, host: &HeaderValue) {
     let Outbound { method, path, headers, credential, .. } = outbound;
-    line(into, [method.as_str().as_bytes(), b" ", path.as_str().as_bytes(), b" HTTP/1.1\r\n"]);
+    let (method_name, path) = (method.as_str(), path.as_str());
+    into.reserve(method_name.len() + path.len() + 12);
+    into.extend_from_slice(method_name.as_bytes());
+    into.push(b' ');
+    into.extend_from_slice(path.as_bytes());
+    into.extend_from_slice(b" HTTP/1.1\r\n");
     field(into, &header::HOST, host);
     let covered = credential.map(Credential::name);
     for (name, value) in headers {
@@ -23,8 +26,11 @@ pub(super) fn head(into: &mut Vec<u8>, outbound: &Outbound<'_>, host: &HeaderVal
     }
     match outbound.body.length() {
         Some(0) if !means_body(method) => into.extend_from_slice(b"\r\n"),
-        // Writing to memory cannot fail.
-        Some(length) => drop(write!(into, "content-length: {length}\r\n\r\n")),
+        Some(length) => {
+            into.extend_from_slice(b"content-length: ");
+            decimal(into, length);
+            into.extend_from_slice(b"\r\n\r\n");
+        }
         None => into.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
     }
 }
@@ -44,12 +50,37 @@ fn is_ours(name: &HeaderName) -> bool {
 }
 
 fn field(into: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    line(into, [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+    into.reserve(name.len() + value.len() + 4);
+    into.extend_from_slice(name);
+    into.extend_from_slice(b": ");
+    into.extend_from_slice(value);
+    into.extend_from_slice(b"\r\n");
 }
 
-fn line(into: &mut Vec<u8>, parts: [&[u8]; 4]) {
-    into.reserve(parts.iter().map(|part| part.len()).sum());
-    for part in parts {
-        into.extend_from_slice(part);
+fn decimal(into: &mut Vec<u8>, mut number: u64) {
+    let (mut digits, mut begin) = ([b'0'; 20], 20);
+    for digit in digits.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        begin -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    into.extend_from_slice(digits.get(begin..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_as_everyone_writes_them() {
+        for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
+            let mut written = Vec::new();
+            decimal(&mut written, number);
+            assert_eq!(written, number.to_string().as_bytes());
+        }
     }
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use httparse::{ParserConfig, Status};
 
+use super::alike::{self, Read};
 use super::decoder::Decoder;
 use super::inbox::Asked;
 use super::malformed::Malformed;
-use super::names;
 
 /// The largest head of an answer, and the largest trailers. Providers send 2 to 8 KiB.
 pub(super) const LARGEST: usize = 64 * 1024;
@@ -31,6 +31,27 @@ pub(super) struct Head {
 
 /// Reads the head that begins there, if all of it has come. Its headers' values are parts of `whole`.
 pub(super) fn parse(whole: &Bytes, begin: usize, asked: Asked) -> Result<Option<Head>, Malformed> {
+    let read = match alike::read(whole, begin) {
+        Some(read) => read,
+        None => match parse_anew(whole, begin)? {
+            Some(read) => read,
+            None => return Ok(None),
+        },
+    };
+    let Read { status, mut headers, mut framing, length } = read;
+    if framing.chunked && framing.length.is_some() {
+        // The coding counts (section 6.3). The length must go no further, nor is such a server to be
+        // trusted with another request on this connection.
+        headers.remove(header::CONTENT_LENGTH);
+        framing.connection = Connection::Close;
+    }
+    let body = framing.body(status, asked)?;
+    let persistent = framing.is_persistent() && !matches!(body, Decoder::UntilClose { .. });
+    Ok(Some(Head { status, headers, body, persistent, length }))
+}
+
+/// The same by the parser alone.
+pub(super) fn parse_anew(whole: &Bytes, begin: usize) -> Result<Option<Read>, Malformed> {
     let bytes = whole.get(begin..).unwrap_or_default();
     let mut slots = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
@@ -43,39 +64,53 @@ pub(super) fn parse(whole: &Bytes, begin: usize, asked: Asked) -> Result<Option<
     };
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(Malformed::Head)?;
-    let mut framing = Framing { old: parsed.version != Some(1), ..Framing::default() };
+    let old = parsed.version != Some(1);
+    let mut framing = Framing { old, ..Framing::default() };
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for header in &*parsed.headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(whole.slice_ref(header.value));
-        let value = value.map_err(|_| Malformed::Head)?;
-        let name = names::name(header.name).ok_or(Malformed::Head)?;
+        let (Ok(name), Ok(value)) = (name, value) else { return Err(Malformed::Head) };
         framing.note(&name, &value)?;
         headers.append(name, value);
     }
-    if framing.chunked && framing.length.is_some() {
-        // The coding counts (section 6.3). The length must go no further, nor is such a server to be
-        // trusted with another request on this connection.
-        headers.remove(header::CONTENT_LENGTH);
-        framing.close = true;
+    let read = Read { status, headers, framing, length };
+    if !old {
+        alike::remember(bytes, parsed.headers, &read);
     }
-    let body = framing.body(status, asked)?;
-    let persistent = framing.is_persistent() && !matches!(body, Decoder::UntilClose { .. });
-    Ok(Some(Head { status, headers, body, persistent, length }))
+    Ok(Some(read))
 }
 
 /// What the headers tell of the body's end, and of the connection's.
-#[derive(Default)]
-struct Framing {
+#[derive(Debug, Default)]
+pub(super) struct Framing {
     /// HTTP/1.0.
     old: bool,
     length: Option<u64>,
     chunked: bool,
-    close: bool,
-    keep_alive: bool,
+    connection: Connection,
+}
+
+/// What the server says that it will do with the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Connection {
+    #[default]
+    Unsaid,
+    Keep,
+    /// Whatever else it says.
+    Close,
 }
 
 impl Framing {
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+    /// Whether such a header is one to note.
+    pub(super) fn is_told_by(name: &HeaderName) -> bool {
+        *name == header::CONTENT_LENGTH
+            || *name == header::TRANSFER_ENCODING
+            || *name == header::CONNECTION
+    }
+
+    /// Takes down what a header tells.
+    pub(super) fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
         if *name == header::CONTENT_LENGTH {
             if self.length.replace(length(value)?).is_some() {
                 return Err(Malformed::Length);
@@ -89,8 +124,13 @@ impl Framing {
         } else if *name == header::CONNECTION {
             for option in value.as_bytes().split(|byte| *byte == b',') {
                 let option = option.trim_ascii();
-                self.close |= option.eq_ignore_ascii_case(b"close");
-                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                if option.eq_ignore_ascii_case(b"close") {
+                    self.connection = Connection::Close;
+                } else if option.eq_ignore_ascii_case(b"keep-alive")
+                    && self.connection == Connection::Unsaid
+                {
+                    self.connection = Connection::Keep;
+                }
             }
         }
         Ok(())
@@ -112,7 +152,11 @@ impl Framing {
     }
 
     fn is_persistent(&self) -> bool {
-        !self.close && (!self.old || self.keep_alive)
+        match self.connection {
+            Connection::Unsaid => !self.old,
+            Connection::Keep => true,
+            Connection::Close => false,
+        }
     }
 }
 

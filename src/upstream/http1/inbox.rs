@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 use memchr::memmem;
 
 use super::decoder::Decoder;
-use super::head::{self, Head};
+use super::head::{self, Head, LARGEST};
 use super::malformed::Malformed;
 
 /// Interim answers (1xx) before the answer; as for HTTP/2.
@@ -143,7 +143,7 @@ impl Inbox {
             }
             let Some(head) = head::parse(&whole, begin, self.asked)? else {
                 self.partial = whole.get(begin..).unwrap_or_default().to_vec();
-                self.look_at = self.partial.len() * 2;
+                self.look_at = (self.partial.len() * 2).min(LARGEST + 1);
                 return Ok(None);
             };
             begin += head.length;
@@ -193,4 +193,21 @@ impl Inbox {
 fn has_end(bytes: Option<&[u8]>) -> bool {
     let bytes = bytes.unwrap_or_default();
     [&b"\n\r\n"[..], b"\n\n"].iter().any(|end| memmem::find(bytes, end).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_trickles_in_is_seldom_looked_at() {
+        let answer = format!("HTTP/1.1 200 OK\r\n{}", "x: y\n".repeat(90));
+        let (mut inbox, mut looks) = (Inbox::new(Asked::Content), 0);
+        for byte in answer.bytes() {
+            assert!(inbox.head(&mut [byte]).unwrap().is_none());
+            looks += usize::from(inbox.look_at == inbox.partial.len() * 2);
+        }
+        assert!((5..12).contains(&looks), "{looks} looks at {} bytes", answer.len());
+        assert_eq!(inbox.head(&mut [b'\n']).unwrap().unwrap().headers().len(), 90);
+    }
 }

@@ -37,8 +37,7 @@ impl Source {
         headers: &HeaderMap,
     ) -> Option<Self> {
         let OutBody::Stream(body) = mem::take(body) else { return None };
-        let framing =
-            length.map_or_else(|| Framing::Chunked(announced(headers)), Framing::Length);
+        let framing = length.map_or_else(|| Framing::Chunked(announced(headers)), Framing::Length);
         Some(Self { body, framing })
     }
 
@@ -121,7 +120,8 @@ impl Source {
 
 /// The trailers that the head announces: others would be a surprise.
 fn announced(headers: &HeaderMap) -> SmallVec<[HeaderName; 2]> {
-    let values = headers.get_all(header::TRAILER).into_iter().filter_map(|value| value.to_str().ok());
+    let values =
+        headers.get_all(header::TRAILER).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 

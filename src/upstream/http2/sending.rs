@@ -25,7 +25,8 @@ pub(in super::super) struct Sending {
 
 impl Sending {
     pub(in super::super) fn new(body: OutBody, progress: Arc<Progress>) -> Self {
-        let left = if let OutBody::Stream(_) = body { 0 } else { body.length().unwrap_or_default() };
+        let left =
+            if let OutBody::Stream(_) = body { 0 } else { body.length().unwrap_or_default() };
         progress.begin();
         let sending = Self { body, next: 0, left, progress };
         if sending.is_end_stream() {
