@@ -143,7 +143,7 @@ fn share(copy: &Bytes, text: &[u8], part: &[u8]) -> Bytes {
 /// Whether what is no version that we know is one at all.
 fn names_http(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    line.rsplit(|byte| *byte == b' ').next().is_some_and(|version| version.starts_with(b"HTTP/"))
+    line.split(|byte| *byte == b' ').nth(2).is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
 /// What the header lines say of the message itself.
