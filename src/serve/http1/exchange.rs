@@ -174,10 +174,9 @@ impl Connection {
         batch: &mut Batch,
     ) -> Poll<Result<(), Gone>> {
         loop {
-            if !batch.is_empty() {
-                self.wire.send(cx, batch).map_err(|_| Gone)?;
-            }
             if !self.wire.is_flushed() {
+                // In its turn.
+                self.wire.send(cx, batch).map_err(|_| Gone)?;
                 match self.wire.poll_flush(cx) {
                     Poll::Ready(flushed) => flushed.map_err(|_| Gone)?,
                     Poll::Pending => return self.poll_stalled(cx, exchange),
@@ -187,6 +186,7 @@ impl Connection {
             }
             reply.fill(cx, batch);
             if !batch.is_empty() {
+                self.wire.send(cx, batch).map_err(|_| Gone)?;
                 continue;
             }
             if reply.is_broken() {
