@@ -16,8 +16,8 @@ mod reply;
 mod wire;
 
 pub(super) use body::Flow;
-pub(super) use connection::{Connection, End};
 #[cfg(test)]
 pub(crate) use body::{Feed, begin};
+pub(super) use connection::{Connection, End};
 #[cfg(test)]
 pub(crate) use head::Length;

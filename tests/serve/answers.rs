@@ -18,7 +18,10 @@ fn an_answer_tells_its_length_if_it_knows_it_and_chunks_if_not() {
     for _ in 0..2 {
         client.send(get("/echo"));
         let reply = client.reply();
-        assert_eq!((reply.header("content-length"), reply.text().as_str()), (Some("10"), "GET /echo "));
+        assert_eq!(
+            (reply.header("content-length"), reply.text().as_str()),
+            (Some("10"), "GET /echo ")
+        );
         client.send(get("/pieces/a,bc,def"));
         let reply = client.reply();
         assert_eq!(reply.header("transfer-encoding"), Some("chunked"));

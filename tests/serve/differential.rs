@@ -22,11 +22,13 @@ fn start_hyper() -> SocketAddr {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
-            let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bind");
+            let listener =
+                tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bind");
             let addr = listener.local_addr().expect("an address");
             tell.send(addr).expect("it is waited for");
             while let Ok((stream, _)) = listener.accept().await {
-                let service = service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
+                let service =
+                    service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
                 let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 drop(Tasks::default().spawn(async { drop(serving.await) }));
             }
@@ -105,13 +107,17 @@ fn request() -> impl Strategy<Value = (String, bool)> {
 fn what_both_understand_they_answer_alike() {
     let (gate, hyper) = (Gate::start(), start_hyper());
     let requests = proptest::collection::vec(request(), 1..4);
-    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let ran = runner.run(&requests, |requests| {
         let text: String = requests.iter().map(|(text, _)| text.as_str()).collect();
         let (ours, theirs) = (ask(gate.addr, text.as_bytes()), ask(hyper, text.as_bytes()));
         let strict = requests.iter().any(|(_, strict)| *strict);
         let refused = ours.contains("400 Bad Request") || ours.contains("505 ");
-        prop_assert!(ours == theirs || strict && refused, "{text:?}\nours: {ours:?}\nhyper: {theirs:?}");
+        prop_assert!(
+            ours == theirs || strict && refused,
+            "{text:?}\nours: {ours:?}\nhyper: {theirs:?}"
+        );
         Ok(())
     });
     ran.expect("the same");

@@ -111,7 +111,8 @@ impl Handler for Play {
 
     async fn handle(&self, request: Request<Incoming>) -> Response<AnyBody> {
         let path = request.uri().path().to_owned();
-        let (kind, argument) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+        let mut words = path.splitn(3, '/').skip(1);
+        let (kind, argument) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let number = || argument.parse::<usize>().expect("a number");
         let told = Told(self.tell.clone());
         let go = Arc::clone(&self.go);
@@ -133,15 +134,22 @@ impl Handler for Play {
             "upgrade" => self.upgrade(request),
             "status" => {
                 let mut response = answer("not to be sent");
-                *response.status_mut() = StatusCode::from_bytes(argument.as_bytes()).expect("a status");
+                *response.status_mut() =
+                    StatusCode::from_bytes(argument.as_bytes()).expect("a status");
                 response
             }
             "large" => answer(Bytes::from(pattern(number()))),
             "pieces" => body(Pieces::of(argument.split(','), told)),
             "broken" => body(Pieces { breaks: true, ..Pieces::of(argument.split(','), told) }),
             "steps" => body(Pieces { go: Some(go), ..Pieces::of(argument.split(','), told) }),
-            "short" => body(Pieces { claims: Some(argument.len() as u64 + 1), ..Pieces::of([argument], told) }),
-            "long" => body(Pieces { claims: Some(argument.len() as u64 - 1), ..Pieces::of([argument], told) }),
+            "short" => body(Pieces {
+                claims: Some(argument.len() as u64 + 1),
+                ..Pieces::of([argument], told)
+            }),
+            "long" => body(Pieces {
+                claims: Some(argument.len() as u64 - 1),
+                ..Pieces::of([argument], told)
+            }),
             "flood" => body(Pieces { endless: true, ..Pieces::of([&*"x".repeat(30_000)], told) }),
             _ => answer("ignored"),
         }
@@ -191,18 +199,14 @@ where
     B::Error: std::fmt::Display,
 {
     let (parts, body) = request.into_parts();
-    match body.collect().await {
-        Ok(body) => {
-            let mut text = format!("{} {} ", parts.method, parts.uri).into_bytes();
-            text.extend(body.to_bytes());
-            answer(text)
-        }
-        Err(_) => {
-            let mut response = answer("unreadable");
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-            response
-        }
-    }
+    let Ok(body) = body.collect().await else {
+        let mut response = answer("unreadable");
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return response;
+    };
+    let mut text = format!("{} {} ", parts.method, parts.uri).into_bytes();
+    text.extend(body.to_bytes());
+    answer(text)
 }
 
 fn answer(text: impl Into<Bytes>) -> Response<AnyBody> {

@@ -47,9 +47,9 @@ fn a_body_is_read_whole_however_it_is_sent() {
     let mut client = gate.connect();
     let body = pattern(700_000);
     for _ in 0..2 {
-        let head = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
-        client.send(&head[..head.len() - 2]);
-        client.send([head[head.len() - 2..].as_bytes(), &body[..10]].concat());
+        let length = body.len();
+        client.send(format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n"));
+        client.send([b"\r\n", &body[..10]].concat());
         client.send(&body[10..]);
         let reply = client.reply();
         assert!(reply.body == [b"POST /echo ", &*body].concat(), "the body was changed");
@@ -117,7 +117,10 @@ fn a_body_that_nobody_wants_is_passed_over_where_it_is_small_and_ends_the_connec
     }
     // The answer is not lost though the client has not finished sending.
     let body = pattern(3_000_000);
-    client.send(format!("POST /ignore HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()));
+    client.send(format!(
+        "POST /ignore HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    ));
     client.send(&body);
     let reply = client.reply();
     assert_eq!((reply.text().as_str(), reply.header("connection")), ("ignored", Some("close")));
@@ -133,7 +136,10 @@ fn what_makes_no_sense_is_refused_and_nothing_behind_it_is_served() {
         ("GET /late HTTP/1.1\r\n\r\n", 400),
         ("GET /late HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400),
         ("POST /late HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\na", 400),
-        ("POST /late HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n", 400),
+        (
+            "POST /late HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         ("POST /late HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         ("GET /late HTTP/3.0\r\nhost: x\r\n\r\n", 505),
         ("CONNECT late:1 HTTP/1.1\r\nhost: late\r\n\r\n", 501),
@@ -187,6 +193,9 @@ fn http_1_0_is_spoken_as_it_is_spoken() {
     let mut client = gate.connect();
     client.send("POST /echo HTTP/1.0\r\ncontent-length: 1\r\n\r\na");
     let reply = client.reply();
-    assert_eq!((reply.text().as_str(), reply.header("connection")), ("POST /echo a", Some("close")));
+    assert_eq!(
+        (reply.text().as_str(), reply.header("connection")),
+        ("POST /echo a", Some("close"))
+    );
     assert!(client.closed());
 }

@@ -256,14 +256,14 @@ impl Connection {
 
     /// Whether the rest of the request's body need not keep the next request from being read.
     fn will_be_heard(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> bool {
-        match &exchange.feed {
-            None => true,
-            Some(feed) if feed.is_complete() => true,
+        let Some(feed) = exchange.feed.as_ref().filter(|feed| !feed.is_complete()) else {
+            return true;
+        };
+        if exchange.expects || feed.has_ended() {
             // The client may send it or not, or it makes no sense.
-            Some(feed) if exchange.expects || feed.has_ended() => false,
-            Some(feed) if feed.is_abandoned() => self.hear_out(cx, exchange),
-            Some(_) => true,
+            return false;
         }
+        !feed.is_abandoned() || self.hear_out(cx, exchange)
     }
 
     /// Reads what has come of a body that nobody wants, and says whether that was the rest of it.

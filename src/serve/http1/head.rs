@@ -148,6 +148,7 @@ fn names_http(bytes: &[u8]) -> bool {
 
 /// What the header lines say of the message itself.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 struct Fields {
     length: Option<u64>,
     chunked: bool,
@@ -173,11 +174,8 @@ impl Fields {
                 }
                 self.chunked = true;
             }
-            header::HOST => {
-                if std::mem::replace(&mut self.host, true) {
-                    return Err(BadHead::Malformed);
-                }
-            }
+            header::HOST if self.host => return Err(BadHead::Malformed),
+            header::HOST => self.host = true,
             header::CONNECTION => {
                 for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= word.eq_ignore_ascii_case(b"close");
@@ -196,11 +194,10 @@ impl Fields {
         match (self.length, self.chunked) {
             // A host must be named (section 3.2).
             _ if is_11 && !self.host => Err(BadHead::Malformed),
-            // Chunks are news of version 1.1 (section 6.1).
-            (Some(_), true) => Err(BadHead::Malformed),
-            (None, true) if is_11 => Ok(Length::Chunked),
-            (None, true) => Err(BadHead::Malformed),
             (length, false) => Ok(Length::Exact(length.unwrap_or_default())),
+            (None, true) if is_11 => Ok(Length::Chunked),
+            // Two measures, or chunks in a version that does not know them (section 6.1).
+            (_, true) => Err(BadHead::Malformed),
         }
     }
 }

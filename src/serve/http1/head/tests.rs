@@ -22,7 +22,8 @@ fn a_head_says_what_it_says_and_no_more() {
     let Parts { method, uri, version, headers, .. } = head.parts;
     assert_eq!((method, version), (Method::PATCH, Version::HTTP_11));
     assert_eq!(uri.path_and_query().unwrap(), "/a/b?c=%20d");
-    let lines: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let lines: Vec<_> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let expected: [(&str, &[u8]); 5] = [
         ("host", b"there"),
         ("x-empty", b""),
@@ -38,7 +39,8 @@ fn a_head_says_what_it_says_and_no_more() {
 #[test]
 fn a_target_may_be_whole_or_a_star() {
     for (target, path) in [("http://there:80/x?y", "/x"), ("/", "/"), ("*", "*"), ("//x", "//x")] {
-        let (head, _) = read(&format!("OPTIONS {target} HTTP/1.1\r\nhost: x\r\n\r\n")).unwrap().unwrap();
+        let (head, _) =
+            read(&format!("OPTIONS {target} HTTP/1.1\r\nhost: x\r\n\r\n")).unwrap().unwrap();
         assert_eq!(head.parts.uri.path(), path);
     }
 }
