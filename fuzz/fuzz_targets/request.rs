@@ -4,10 +4,13 @@
 use bytes::BytesMut;
 use keyweir::serve::http1::chunked::Chunked;
 use keyweir::serve::http1::head::Head;
+use keyweir::serve::http1::known;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (seed, text) = keyweir_fuzz::seeded(data);
     let whole = Head::read(text).map(|head| head.map(|(_, length)| length));
+    let (remembered, anew) = (known::read(text), Head::read(text));
+    assert_eq!(format!("{remembered:?}"), format!("{anew:?}"));
     let cut = usize::from(seed).min(text.len());
     match Head::read(&text[..cut]) {
         Ok(None) => assert!(!matches!(whole, Ok(Some(length)) if length <= cut)),

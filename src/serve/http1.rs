@@ -11,6 +11,7 @@ mod encode;
 mod exchange;
 pub mod head;
 mod inbox;
+pub mod known;
 mod patience;
 mod reply;
 mod wire;

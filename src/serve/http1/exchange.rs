@@ -17,7 +17,6 @@ use super::reply::Reply;
 use super::wire::Batch;
 use crate::lifecycle::Drain;
 use crate::serve::Handler;
-use crate::serve::incoming::Incoming;
 use crate::serve::upgrade::{Handover, OnUpgrade};
 
 /// Bytes of a body that nobody wants which are read to keep the connection; for more it is closed.
@@ -54,8 +53,14 @@ pub(super) enum Outcome {
 struct Gone;
 
 impl Exchange {
-    /// What came in as a request, and the server's side of it.
-    pub(super) fn begin(received: Received) -> (Request<Incoming>, Self) {
+    /// Gives the handler what came in as a request, and keeps the connection's side of it.
+    ///
+    /// The handler's future is boxed, and let go of as soon as it has answered: a stream flows for
+    /// long after that.
+    pub(super) fn begin<H: Handler>(
+        received: Received,
+        handler: &H,
+    ) -> (Pin<Box<impl Future<Output = Response<H::Body>> + Send>>, Self) {
         let Received { head: Head { parts, persistent, expects, upgrades, .. }, body, feed } =
             received;
         let asked = Asked {
@@ -68,7 +73,8 @@ impl Exchange {
             request.extensions_mut().insert(on_upgrade);
             handover
         });
-        (request, Self { asked, persistent, expects, feed, handover })
+        let exchange = Self { asked, persistent, expects, feed, handover };
+        (Box::pin(handler.handle(request)), exchange)
     }
 
     /// Whether the request's body has been read to its end.
@@ -79,29 +85,27 @@ impl Exchange {
 
 impl Connection {
     /// Has one request answered.
-    pub(super) async fn exchange<H: Handler>(
+    pub(super) async fn exchange<B: Body<Data = Bytes> + Unpin>(
         &mut self,
-        handler: &H,
-        request: Request<Incoming>,
-        mut exchange: Exchange,
+        answering: Pin<Box<impl Future<Output = Response<B>>>>,
+        exchange: &mut Exchange,
         drain: &Drain,
     ) -> Outcome {
-        // Boxed, and let go of as soon as it has answered: a stream flows for long after that.
-        let mut answering = Some(Box::pin(handler.handle(request)));
+        let mut answering = Some(answering);
         let mut reply = None;
         let mut after = After::Closes;
         let answered = poll_fn(|cx| {
             let mut batch = Batch::new();
             if let Some(future) = &mut answering {
-                let response = ready!(self.poll_answer(cx, future.as_mut(), &mut exchange))?;
+                let response = ready!(self.poll_answer(cx, future.as_mut(), exchange))?;
                 answering = None;
                 exchange.persistent &= !drain.is_closing();
-                let (begun, what) = self.begin_reply(cx, response, &mut exchange, &mut batch);
+                let (begun, what) = self.begin_reply(cx, response, exchange, &mut batch);
                 (reply, after) = (Some(begun), what);
             }
             let Some(reply) = &mut reply else { return Poll::Ready(Ok(())) };
-            ready!(self.poll_reply(cx, reply, &mut exchange, &mut batch))?;
-            if after == After::Stays && !self.hear_out(cx, &mut exchange) {
+            ready!(self.poll_reply(cx, reply, exchange, &mut batch))?;
+            if after == After::Stays && !self.hear_out(cx, exchange) {
                 after = After::Closes;
             }
             Poll::Ready(Ok::<_, Gone>(()))

@@ -16,7 +16,7 @@ pub(super) const MOST_BYTES: usize = 408 * 1024;
 const MOST_TARGET: usize = u16::MAX as usize - 1;
 
 /// A request's head.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     /// What it says.
     pub parts: Parts,
@@ -203,7 +203,7 @@ impl Fields {
 }
 
 /// Digits and nothing else.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
