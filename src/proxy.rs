@@ -92,8 +92,16 @@ impl Proxy {
             let started = worker::start(number, listener, snapshots, clock, lifecycle);
             threads.push(started.map_err(|error| Fatal::System("threads", error))?);
         }
-        let proxy =
-            Self { listen, admin, clock, lifecycle, builder, observer, snapshots, workers: threads };
+        let proxy = Self {
+            listen,
+            admin,
+            clock,
+            lifecycle,
+            builder,
+            observer,
+            snapshots,
+            workers: threads,
+        };
         for listener in admin_listener {
             proxy.serve_admin(listener, options.token.clone())?;
         }

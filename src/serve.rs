@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lifecycle::{Clock, Connections, Drain, Tasks};
+use http1::{Connection, End};
 
 pub use incoming::{BodyError, Incoming};
 pub use rewound::Rewound;
@@ -93,7 +94,6 @@ pub fn claim(address: SocketAddr) -> io::Result<()> {
 /// Accepts until the drain closes the listener, and serves `handler` on every connection.
 pub async fn accept<H: Handler>(listener: TcpListener, handler: H, rounds: Rounds) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let tasks = rounds.tasks.clone();
     let mut closing = pin!(rounds.drain.closing());
     loop {
         let room = Arc::clone(&room);
@@ -103,11 +103,7 @@ pub async fn accept<H: Handler>(listener: TcpListener, handler: H, rounds: Round
         };
         match accepted {
             Ok((stream, _)) => {
-                let (handler, rounds) = (handler.clone(), rounds.clone());
-                tasks.spawn(async move {
-                    serve(stream, handler, rounds).await;
-                    drop(place);
-                });
+                drop(rounds.tasks.spawn(serve(stream, handler.clone(), &rounds, place)));
             }
             Err(error) => after(&error).await,
         }
@@ -137,17 +133,66 @@ async fn after(error: &io::Error) {
     }
 }
 
-async fn serve<H: Handler>(stream: TcpStream, handler: H, rounds: Rounds) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "A connection was gone before it was served");
-        return;
+/// Serves one connection. This is no `async fn`, for that would keep room for its arguments twice.
+fn serve<H: Handler>(
+    stream: TcpStream,
+    handler: H,
+    rounds: &Rounds,
+    place: Option<OwnedSemaphorePermit>,
+) -> impl Future<Output = ()> + Send + use<H> {
+    let counted = (rounds.connections.open(), place);
+    let drain = rounds.drain.clone();
+    let nodelay = stream.set_nodelay(true);
+    let mut connection = Connection::new(stream, rounds.clock);
+    async move {
+        if let Err(error) = nodelay {
+            tracing::debug!(%error, "A connection was gone before it was served");
+            return;
+        }
+        // At the drain's end it is dropped with its runtime.
+        match connection.serve(&handler, &drain).await {
+            End::Over => {}
+            End::Switched(handover) => handover.give(connection.into_rewound()),
+            // Rare: boxed, so that its future takes no room elsewhere.
+            End::Http2 => {
+                Box::pin(http2::serve(connection.into_rewound(), handler, &drain)).await;
+            }
+        }
+        drop(counted);
     }
-    let open = rounds.connections.open();
-    // At the drain's end this is dropped with its runtime.
-    let connection = http1::Connection::new(stream, rounds.clock);
-    if let http1::End::Http2(stream) = connection.serve(&handler, &rounds.drain).await {
-        // Rare: boxed, so that its future takes no room elsewhere.
-        Box::pin(http2::serve(stream, handler, &rounds.drain)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::lifecycle::{DrainMode, Lifecycle};
+
+    #[derive(Clone)]
+    struct Large;
+
+    impl Handler for Large {
+        type Body = Full<Bytes>;
+
+        async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+            let room = [0; 10_000];
+            std::future::pending::<()>().await;
+            Response::new(Full::from(request.uri().path().to_owned() + &room.len().to_string()))
+        }
     }
-    drop(open);
+
+    #[tokio::test]
+    async fn an_open_connection_takes_little_room() {
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let Lifecycle { connections, tasks, drain, .. } =
+            Lifecycle::new(DrainMode::Gateway, Duration::ZERO);
+        let rounds = Rounds { connections, tasks, drain, clock: Clock::start() };
+        let size = size_of_val(&serve(stream, Large, &rounds, None));
+        assert!(size <= 1_024, "{size} bytes for each connection");
+    }
 }

@@ -11,13 +11,14 @@ mod encode;
 mod exchange;
 pub mod head;
 mod inbox;
+pub mod known;
 mod patience;
 mod reply;
 mod wire;
 
 pub(super) use body::Flow;
-pub(super) use connection::{Connection, End};
 #[cfg(test)]
 pub(crate) use body::{Feed, begin};
+pub(super) use connection::{Connection, End};
 #[cfg(test)]
 pub(crate) use head::Length;

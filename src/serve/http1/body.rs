@@ -51,7 +51,8 @@ impl Flow {
                 shared.wanted = true;
                 shared.handler = Some(cx.waker().clone());
                 // The connection looks by itself after each turn of a handler in its own task.
-                if let Some(connection) = shared.connection.take_if(|it| !it.will_wake(cx.waker())) {
+                if let Some(connection) = shared.connection.take_if(|it| !it.will_wake(cx.waker()))
+                {
                     connection.wake();
                 }
                 return Poll::Pending;
@@ -111,8 +112,7 @@ pub(crate) fn begin(length: Length, rest: &[u8]) -> (Incoming, Option<Feed>, usi
         Length::Chunked => None,
     };
     let state = if used.is_some() { State::Open } else { State::Malformed };
-    let shared =
-        Shared { piece, state, left, wanted: false, handler: None, connection: None };
+    let shared = Shared { piece, state, left, wanted: false, handler: None, connection: None };
     let flow = Arc::new(Flow(Mutex::new(shared)));
     let feed = Feed { flow: Arc::clone(&flow), decoder, ended: used.is_none() };
     (Incoming::flowing(flow), Some(feed), used.unwrap_or(rest.len()))

@@ -128,7 +128,9 @@ mod tests {
     use super::*;
 
     /// What is decoded of a body that comes in these pieces, and how much of it that was.
-    fn decode<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<(Vec<u8>, usize), Malformed> {
+    fn decode<'p>(
+        pieces: impl IntoIterator<Item = &'p [u8]>,
+    ) -> Result<(Vec<u8>, usize), Malformed> {
         let (mut chunked, mut data, mut used) = (Chunked::default(), BytesMut::new(), 0);
         for piece in pieces {
             used += chunked.decode(piece, &mut data)?;
@@ -138,7 +140,8 @@ mod tests {
 
     #[test]
     fn what_follows_a_body_is_not_touched() {
-        let body = b"3\r\nabc\r\n0002 ; a=\"b\";c\r\nde\r\n0\r\nx-trailer: 1\r\n\r\nGET / HTTP/1.1\r\n";
+        let body =
+            b"3\r\nabc\r\n0002 ; a=\"b\";c\r\nde\r\n0\r\nx-trailer: 1\r\n\r\nGET / HTTP/1.1\r\n";
         let (data, used) = decode([&body[..]]).unwrap();
         assert_eq!((&*data, &body[used..]), (&b"abcde"[..], &b"GET / HTTP/1.1\r\n"[..]));
     }

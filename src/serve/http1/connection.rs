@@ -19,6 +19,7 @@ use super::wire::{Batch, Wire};
 use crate::lifecycle::{Clock, Drain};
 use crate::serve::Handler;
 use crate::serve::rewound::Rewound;
+use crate::serve::upgrade::Handover;
 
 /// How long a client that still sends is heard out after the last answer: were the connection
 /// closed at once, its system would throw that answer away.
@@ -40,10 +41,12 @@ pub(in crate::serve) struct Connection {
 /// What came of a connection.
 #[derive(Debug)]
 pub(in crate::serve) enum End {
-    /// It is over, or somebody else's.
+    /// It is over.
     Over,
     /// The client speaks HTTP/2.
-    Http2(Rewound),
+    Http2,
+    /// It speaks another protocol, and is to be handed over.
+    Switched(Handover),
 }
 
 impl Connection {
@@ -54,7 +57,7 @@ impl Connection {
 
     /// Serves request after request. At the drain's closing, a request that has begun to come is
     /// still served, and none after it.
-    pub(in crate::serve) async fn serve<H: Handler>(mut self, handler: &H, drain: &Drain) -> End {
+    pub(in crate::serve) async fn serve<H: Handler>(&mut self, handler: &H, drain: &Drain) -> End {
         let mut closing = pin!(drain.closing());
         let mut closes = false;
         loop {
@@ -70,28 +73,30 @@ impl Connection {
                 }
             };
             let received = match step {
-                Step::Request(received) => *received,
-                Step::Http2 => return End::Http2(self.into_rewound()),
+                Step::Request(received) => received,
+                Step::Http2 => return End::Http2,
                 Step::Bad(bad) => {
                     Box::pin(self.refuse(bad)).await;
                     return End::Over;
                 }
                 Step::More | Step::Over => return End::Over,
             };
-            let (request, exchange) = Exchange::begin(received);
-            match self.exchange(handler, request, exchange, drain).await {
+            let (answering, mut exchange) = Exchange::begin(*received, handler);
+            match self.exchange(answering, &mut exchange, drain).await {
                 Outcome::Next => self.patience.renew(),
                 Outcome::Closed => return End::Over,
                 Outcome::Unheard => {
                     Box::pin(self.linger(BEHIND_ANSWER)).await;
                     return End::Over;
                 }
-                Outcome::Switched(handover) => {
-                    handover.give(self.into_rewound());
-                    return End::Over;
-                }
+                Outcome::Switched(handover) => return End::Switched(handover),
             }
         }
+    }
+
+    /// The connection's bytes, from the first that was not used.
+    pub(in crate::serve) fn into_rewound(self) -> Rewound {
+        Rewound::new(self.inbox.into_bytes(), self.wire.stream)
     }
 
     /// The next request, or what comes in its place.
@@ -144,9 +149,5 @@ impl Connection {
         };
         // However it ends, the connection is closed.
         drop(timeout(LINGER, heard_out).await);
-    }
-
-    fn into_rewound(self) -> Rewound {
-        Rewound::new(self.inbox.into_bytes(), self.wire.stream)
     }
 }

@@ -17,7 +17,6 @@ use super::reply::Reply;
 use super::wire::Batch;
 use crate::lifecycle::Drain;
 use crate::serve::Handler;
-use crate::serve::incoming::Incoming;
 use crate::serve::upgrade::{Handover, OnUpgrade};
 
 /// Bytes of a body that nobody wants which are read to keep the connection; for more it is closed.
@@ -54,8 +53,14 @@ pub(super) enum Outcome {
 struct Gone;
 
 impl Exchange {
-    /// What came in as a request, and the server's side of it.
-    pub(super) fn begin(received: Received) -> (Request<Incoming>, Self) {
+    /// Gives the handler what came in as a request, and keeps the connection's side of it.
+    ///
+    /// The handler's future is boxed, and let go of as soon as it has answered: a stream flows for
+    /// long after that.
+    pub(super) fn begin<H: Handler>(
+        received: Received,
+        handler: &H,
+    ) -> (Pin<Box<impl Future<Output = Response<H::Body>> + Send>>, Self) {
         let Received { head: Head { parts, persistent, expects, upgrades, .. }, body, feed } =
             received;
         let asked = Asked {
@@ -68,7 +73,8 @@ impl Exchange {
             request.extensions_mut().insert(on_upgrade);
             handover
         });
-        (request, Self { asked, persistent, expects, feed, handover })
+        let exchange = Self { asked, persistent, expects, feed, handover };
+        (Box::pin(handler.handle(request)), exchange)
     }
 
     /// Whether the request's body has been read to its end.
@@ -79,29 +85,27 @@ impl Exchange {
 
 impl Connection {
     /// Has one request answered.
-    pub(super) async fn exchange<H: Handler>(
+    pub(super) async fn exchange<B: Body<Data = Bytes> + Unpin>(
         &mut self,
-        handler: &H,
-        request: Request<Incoming>,
-        mut exchange: Exchange,
+        answering: Pin<Box<impl Future<Output = Response<B>>>>,
+        exchange: &mut Exchange,
         drain: &Drain,
     ) -> Outcome {
-        // Boxed, and let go of as soon as it has answered: a stream flows for long after that.
-        let mut answering = Some(Box::pin(handler.handle(request)));
+        let mut answering = Some(answering);
         let mut reply = None;
         let mut after = After::Closes;
         let answered = poll_fn(|cx| {
             let mut batch = Batch::new();
             if let Some(future) = &mut answering {
-                let response = ready!(self.poll_answer(cx, future.as_mut(), &mut exchange))?;
+                let response = ready!(self.poll_answer(cx, future.as_mut(), exchange))?;
                 answering = None;
                 exchange.persistent &= !drain.is_closing();
-                let (begun, what) = self.begin_reply(cx, response, &mut exchange, &mut batch);
+                let (begun, what) = self.begin_reply(cx, response, exchange, &mut batch);
                 (reply, after) = (Some(begun), what);
             }
             let Some(reply) = &mut reply else { return Poll::Ready(Ok(())) };
-            ready!(self.poll_reply(cx, reply, &mut exchange, &mut batch))?;
-            if after == After::Stays && !self.hear_out(cx, &mut exchange) {
+            ready!(self.poll_reply(cx, reply, exchange, &mut batch))?;
+            if after == After::Stays && !self.hear_out(cx, exchange) {
                 after = After::Closes;
             }
             Poll::Ready(Ok::<_, Gone>(()))
@@ -174,10 +178,9 @@ impl Connection {
         batch: &mut Batch,
     ) -> Poll<Result<(), Gone>> {
         loop {
-            if !batch.is_empty() {
-                self.wire.send(cx, batch).map_err(|_| Gone)?;
-            }
             if !self.wire.is_flushed() {
+                // In its turn.
+                self.wire.send(cx, batch).map_err(|_| Gone)?;
                 match self.wire.poll_flush(cx) {
                     Poll::Ready(flushed) => flushed.map_err(|_| Gone)?,
                     Poll::Pending => return self.poll_stalled(cx, exchange),
@@ -187,6 +190,7 @@ impl Connection {
             }
             reply.fill(cx, batch);
             if !batch.is_empty() {
+                self.wire.send(cx, batch).map_err(|_| Gone)?;
                 continue;
             }
             if reply.is_broken() {
@@ -256,14 +260,14 @@ impl Connection {
 
     /// Whether the rest of the request's body need not keep the next request from being read.
     fn will_be_heard(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> bool {
-        match &exchange.feed {
-            None => true,
-            Some(feed) if feed.is_complete() => true,
+        let Some(feed) = exchange.feed.as_ref().filter(|feed| !feed.is_complete()) else {
+            return true;
+        };
+        if exchange.expects || feed.has_ended() {
             // The client may send it or not, or it makes no sense.
-            Some(feed) if exchange.expects || feed.has_ended() => false,
-            Some(feed) if feed.is_abandoned() => self.hear_out(cx, exchange),
-            Some(_) => true,
+            return false;
         }
+        !feed.is_abandoned() || self.hear_out(cx, exchange)
     }
 
     /// Reads what has come of a body that nobody wants, and says whether that was the rest of it.

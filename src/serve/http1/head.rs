@@ -16,7 +16,7 @@ pub(super) const MOST_BYTES: usize = 408 * 1024;
 const MOST_TARGET: usize = u16::MAX as usize - 1;
 
 /// A request's head.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     /// What it says.
     pub parts: Parts,
@@ -143,11 +143,12 @@ fn share(copy: &Bytes, text: &[u8], part: &[u8]) -> Bytes {
 /// Whether what is no version that we know is one at all.
 fn names_http(bytes: &[u8]) -> bool {
     let line = bytes.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    line.rsplit(|byte| *byte == b' ').next().is_some_and(|version| version.starts_with(b"HTTP/"))
+    line.split(|byte| *byte == b' ').nth(2).is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
 /// What the header lines say of the message itself.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 struct Fields {
     length: Option<u64>,
     chunked: bool,
@@ -173,11 +174,8 @@ impl Fields {
                 }
                 self.chunked = true;
             }
-            header::HOST => {
-                if std::mem::replace(&mut self.host, true) {
-                    return Err(BadHead::Malformed);
-                }
-            }
+            header::HOST if self.host => return Err(BadHead::Malformed),
+            header::HOST => self.host = true,
             header::CONNECTION => {
                 for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= word.eq_ignore_ascii_case(b"close");
@@ -196,17 +194,16 @@ impl Fields {
         match (self.length, self.chunked) {
             // A host must be named (section 3.2).
             _ if is_11 && !self.host => Err(BadHead::Malformed),
-            // Chunks are news of version 1.1 (section 6.1).
-            (Some(_), true) => Err(BadHead::Malformed),
-            (None, true) if is_11 => Ok(Length::Chunked),
-            (None, true) => Err(BadHead::Malformed),
             (length, false) => Ok(Length::Exact(length.unwrap_or_default())),
+            (None, true) if is_11 => Ok(Length::Chunked),
+            // Two measures, or chunks in a version that does not know them (section 6.1).
+            (_, true) => Err(BadHead::Malformed),
         }
     }
 }
 
 /// Digits and nothing else.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }

@@ -5,6 +5,7 @@ use memchr::memchr_iter;
 
 use super::body::{self, Feed};
 use super::head::{BadHead, Head, MOST_BYTES};
+use super::known;
 use crate::serve::incoming::Incoming;
 
 /// With what an HTTP/2 connection begins (RFC 9113, section 3.4).
@@ -93,7 +94,7 @@ impl Inbox {
             self.held = bytes.to_vec();
             return if bytes.len() < PREFACE.len() { Step::More } else { Step::Http2 };
         }
-        match Head::read(bytes) {
+        match known::read(bytes) {
             Ok(Some((head, length))) => {
                 let rest = bytes.get(length..).unwrap_or_default();
                 let (body, feed, used) = body::begin(head.length, rest);

@@ -55,3 +55,37 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn wait(patience: &mut Patience) -> Duration {
+        let began = Instant::now();
+        poll_fn(|cx| patience.poll_end(cx)).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_may_be_silent_for_half_a_minute() {
+        let waited = wait(&mut Patience::default()).await;
+        assert_eq!(waited.as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_spoken_is_waited_for_six_minutes_and_at_most_seven() {
+        for before in [0, 29, 45, 100, 1_000] {
+            let mut patience = Patience::default();
+            assert!(poll_fn(|cx| Poll::Ready(patience.poll_end(cx))).await.is_pending());
+            patience.heard();
+            sleep(Duration::from_secs(before)).await;
+            patience.renew();
+            let waited = wait(&mut patience).await;
+            assert!((360..=420).contains(&waited.as_secs()), "after {before} s: {waited:?}");
+        }
+    }
+}

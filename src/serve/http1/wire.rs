@@ -170,7 +170,9 @@ impl Batch {
             let length = part.bytes().len();
             if sent < length {
                 unsent.push_back(match part {
-                    Part::Text(text) => Bytes::copy_from_slice(text.get(sent..).unwrap_or_default()),
+                    Part::Text(text) => {
+                        Bytes::copy_from_slice(text.get(sent..).unwrap_or_default())
+                    }
                     Part::Large(large) => large.slice(sent..),
                 });
             }
