@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_count_is_whole_and_not_negative() {
-        let told = |raw: &str| count(raw.as_bytes());
+        let count = |raw: &str| count(raw.as_bytes());
         for (raw, number) in [
             ("0", 0),
             ("12", 12),
@@ -166,22 +166,22 @@ mod tests {
             ("9999999999999999999", 9_999_999_999_999_999_999),
             ("18446744073709551615", u64::MAX),
         ] {
-            assert_eq!(told(raw), Some(number));
+            assert_eq!(count(raw), Some(number));
         }
         for none in ["-1", "1e300", "18446744073709551616", "\"12\"", "null", "{\"a\":1}", "1x", ""]
         {
-            assert_eq!(told(none), None, "{none}");
+            assert_eq!(count(none), None, "{none}");
         }
     }
 
     #[test]
     fn a_text_is_the_same_whether_it_is_copied_or_not() {
-        let told = |raw: &str| text(raw.as_bytes()).map(Cow::into_owned);
-        assert_eq!(told(r#""gpt-4o é""#).as_deref(), Some("gpt-4o é"));
-        assert_eq!(told(r#""gpt\u002d4o""#).as_deref(), Some("gpt-4o"));
+        let text = |raw: &str| text(raw.as_bytes()).map(Cow::into_owned);
+        assert_eq!(text(r#""gpt-4o é""#).as_deref(), Some("gpt-4o é"));
+        assert_eq!(text(r#""gpt\u002d4o""#).as_deref(), Some("gpt-4o"));
         for none in ["\"a\nb\"", r#""a"b""#, r#""a\""#, "12", "null", "\"", ""] {
-            assert_eq!(told(none), None, "{none:?}");
+            assert_eq!(text(none), None, "{none:?}");
         }
-        assert_eq!(text(b"\"\xff\""), None);
+        assert_eq!(super::text(b"\"\xff\""), None);
     }
 }
