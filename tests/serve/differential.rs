@@ -5,13 +5,14 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use keyweir::lifecycle::Tasks;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestRng, TestRunner};
 
 use crate::kit::{Gate, echo};
 use crate::support::SOON;
@@ -40,18 +41,31 @@ fn start_hyper() -> SocketAddr {
 /// How often both are asked before a difference counts.
 const TRIES: usize = 5;
 
+/// How long both may be silent before they are told that nothing more comes. Who is told while he still
+/// works on an answer may take the client for gone.
+const SILENCE: Duration = Duration::from_millis(50);
+
+/// How many sequences of requests are tried: the same ones each time, unless `PROPTEST_CASES` asks for
+/// another number of new ones.
+const CASES: u32 = 400;
+
 /// Everything that comes back for these bytes, without the date and what need not be said.
 fn ask(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).expect("connect");
-    stream.set_read_timeout(Some(SOON)).expect("set the timeout");
     // It may be closed while it is written to.
     drop(stream.write_all(bytes));
-    drop(stream.shutdown(Shutdown::Write));
+    drop(stream.write_all(b"GET /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
     let mut answer = Vec::new();
+    stream.set_read_timeout(Some(SILENCE)).expect("set the timeout");
+    drop(stream.read_to_end(&mut answer));
+    drop(stream.shutdown(Shutdown::Write));
+    stream.set_read_timeout(Some(SOON)).expect("set the timeout");
     drop(stream.read_to_end(&mut answer));
     let text = String::from_utf8_lossy(&answer).into_owned();
     let said = |line: &&str| !line.starts_with("date: ") && !line.starts_with("connection: ");
-    text.split_inclusive("\r\n").filter(said).collect()
+    let text: String = text.split_inclusive("\r\n").filter(said).collect();
+    // Which version a head has that cannot be read is anybody's guess: hyper takes the last request's.
+    text.replace("HTTP/1.0 400", "HTTP/1.1 400")
 }
 
 /// A request out of parts that are well or badly made, and whether ours is to be stricter with it.
@@ -106,17 +120,25 @@ fn request() -> impl Strategy<Value = (String, bool)> {
     })
 }
 
+fn runner() -> TestRunner {
+    let config = Config { failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        return TestRunner::new(config);
+    }
+    let algorithm = config.rng_algorithm;
+    let config = Config { cases: CASES, ..config };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(algorithm))
+}
+
 #[test]
 fn what_both_understand_they_answer_alike() {
     let (gate, hyper) = (Gate::start(), start_hyper());
     let requests = proptest::collection::vec(request(), 1..4);
-    let mut runner =
-        TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let mut runner = runner();
     let ran = runner.run(&requests, |requests| {
         let text: String = requests.iter().map(|(text, _)| text.as_str()).collect();
         let strict = requests.iter().any(|(_, strict)| *strict);
-        // Who closes its side early may be taken to have left before it was answered, by either: only a
-        // difference that stays is one.
+        // On a busy machine one of them may be told too early: only a difference that stays is one.
         let mut answers = (String::new(), String::new());
         let alike = (0..TRIES).any(|_| {
             answers = (ask(gate.addr, text.as_bytes()), ask(hyper, text.as_bytes()));
