@@ -137,7 +137,7 @@ impl Routes {
             self.providers.iter().position(|(_, wires)| speaks(wires, &wire))
         };
         let own = first(|wires, wire| wires.first() == Some(wire));
-        let also = || first(|wires, wire| wires.contains(wire));
+        let also = || first(<[Wire]>::contains);
         own.or_else(also).ok_or(Astray::NoProvider(wire))
     }
 }

@@ -39,6 +39,7 @@ pub(super) struct Carried {
 }
 
 /// What an errand brought back.
+#[expect(clippy::large_enum_variant, reason = "nearly every request ends in the large one")]
 #[derive(Debug)]
 pub(super) enum Answered {
     /// An answer.

@@ -178,7 +178,7 @@ impl Exchange {
         if self.queued > Duration::ZERO {
             metrics.queue_wait.observe(self.queued.as_secs_f64());
         }
-        self.request_id = request_id.or(self.request_id.take());
+        self.request_id = request_id.or_else(|| self.request_id.take());
     }
 
     /// Notes that the first byte of an answer's body is on its way to the client. False if it was
