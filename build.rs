@@ -1,10 +1,7 @@
 //! Links what replaces musl's copying and comparing, where that is slow: see `src/musl.c`.
 
-use std::env::var;
-
 fn main() {
     println!("cargo::rerun-if-changed=src/musl.c");
-    let is = |name: &str, value: &str| var(name).is_ok_and(|told| told == value);
     if !is("CARGO_CFG_TARGET_ENV", "musl") || !is("CARGO_CFG_TARGET_ARCH", "x86_64") {
         return;
     }
@@ -15,4 +12,10 @@ fn main() {
         .flag("-fno-builtin")
         .flag_if_supported("-fno-tree-loop-distribute-patterns")
         .compile("keyweir_musl");
+}
+
+/// What cargo tells of the target.
+#[expect(clippy::disallowed_methods, reason = "that is how cargo tells it")]
+fn is(name: &str, value: &str) -> bool {
+    std::env::var(name).is_ok_and(|told| told == value)
 }

@@ -1,6 +1,6 @@
 //! The image's own copying and comparing do what the C library's do.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;
