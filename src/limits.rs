@@ -14,12 +14,14 @@ mod ledger;
 mod level;
 mod queue;
 mod rule;
+mod term;
 
 pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
 pub use level::Level;
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
+pub use term::{Days, Schedule, Term};
 
 #[cfg(test)]
 mod tests;
