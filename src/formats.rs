@@ -31,7 +31,7 @@ pub use judge::{Evidence, judge, judge_event};
 pub use known::Known;
 pub use levels::{Samples, levels};
 pub use meter::{Meter, Plan};
-pub use path::{Endpoint, PathFacts, door, read_path};
+pub use path::{Endpoint, EndpointKind, PathFacts, door, read_path};
 pub use stored::{StoredId, StoredIds};
 pub use text::TextCounts;
 pub use usage::read_usage;
