@@ -18,10 +18,10 @@ mod term;
 
 pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
-pub use level::Level;
+pub use level::{Level, limit_name};
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
-pub use term::{Days, Schedule, Term};
+pub use term::{Clause, Days, Mode, Schedule, Term};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod models;
 mod names;
 mod providers;
 mod settings;
+mod terms;
 mod url;
 
 use super::place::{At, Draft};
@@ -46,6 +47,7 @@ pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory
         prices: settings::prices(draft, &raw.prices),
         providers: roster.into_providers(),
         aliases,
+        endings: draft.findings.endings(),
     }
 }
 

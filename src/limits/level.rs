@@ -35,7 +35,7 @@ impl Level {
 
 /// The configuration's word for a limit: `tokensPerMinute`. Windows that it cannot name, learned
 /// from headers, are called by the next longer one that it can.
-pub(super) fn limit_name(measure: Measure, window: Duration) -> &'static str {
+pub fn limit_name(measure: Measure, window: Duration) -> &'static str {
     const REQUESTS: [&str; 5] = [
         "requestsPerSecond",
         "requestsPerMinute",
@@ -61,6 +61,7 @@ pub(super) fn limit_name(measure: Measure, window: Duration) -> &'static str {
     ];
     let [second, minute, hour, day, month] = match measure {
         Measure::Concurrency => return "concurrency",
+        Measure::Cost => REQUESTS,
         Measure::Of(Dimension::Requests) => REQUESTS,
         Measure::Of(Dimension::Tokens) => TOKENS,
         Measure::Of(Dimension::InputTokens) => INPUT,

@@ -20,6 +20,8 @@ pub struct Rule {
 pub enum Measure {
     /// Requests or tokens in a window.
     Of(Dimension),
+    /// Money in a window, in millionths of a US dollar.
+    Cost,
     /// Requests under way at once.
     Concurrency,
 }

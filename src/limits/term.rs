@@ -1,10 +1,42 @@
-//! When a limit holds: until a moment, and at certain hours of certain days.
+//! Amounts that are written together, and when they hold: until a moment, and at certain hours of
+//! certain days.
 
 use std::fmt;
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+
+use crate::formats::{EndpointKind, Pattern};
+
+use super::rule::Rule;
+
+/// One entry of a `limits:`: amounts that hold together, for what and when.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clause {
+    /// Models it counts; empty for any.
+    pub models: Vec<Pattern>,
+    /// Kinds of requests it counts; empty for any.
+    pub endpoints: Vec<EndpointKind>,
+    /// When it holds.
+    pub term: Term,
+    /// Whether anything comes of it but a warning.
+    pub mode: Mode,
+    /// The share of a limit, 0 to 1, whose use is worth a warning.
+    pub warn_at: Option<f64>,
+    /// The amounts.
+    pub rules: Vec<Rule>,
+}
+
+/// Whether limits are enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// What would have been done is counted, and nothing changed.
+    Observe,
+}
 
 /// When a limit holds; always, by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +67,16 @@ pub struct Days(u8);
 
 /// A schedule says something else within this time, or never.
 const LONGEST: i64 = 9;
+
+impl Clause {
+    /// Whether it counts such a request; one without a model only where it counts every model.
+    pub fn counts(&self, model: Option<&str>, kind: EndpointKind) -> bool {
+        let any_model = self.models.is_empty();
+        let named = |model| self.models.iter().any(|pattern| pattern.matches(model));
+        (any_model || model.is_some_and(named))
+            && (self.endpoints.is_empty() || self.endpoints.contains(&kind))
+    }
+}
 
 impl Term {
     /// Whether it holds at that moment.

@@ -11,6 +11,7 @@ use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
+use crate::callers::Seen;
 use crate::formats::{self, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target};
 
@@ -67,6 +68,10 @@ pub(super) async fn read(
     let (door, path) = find_door(&exchange.snapshot, parts)?;
     let body = take_body(exchange, &path, parts, body).await?;
     let facts = state_facts(&path, &body).await?;
+    if exchange.snapshot.callers.look_inside() {
+        exchange.identify(&seen(&path, parts, facts.model.as_deref()));
+        check_body(exchange, &body)?;
+    }
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
     let upgrade = tunnel::is_asked(parts);
     Ok(Errand { door, path, facts, body, resolved, upgrade })
@@ -163,13 +168,26 @@ async fn take_body(
     if !is_json(path, &parts.headers) {
         return Ok(InBody::Streams(Replay::new(body)));
     }
-    let rule = exchange.snapshot.callers.all().nth(exchange.caller);
-    let most = rule.and_then(|rule| rule.max_body).unwrap_or(u64::MAX);
-    let most = most.min(exchange.snapshot.max_body);
+    let snapshot = &exchange.snapshot;
+    let most = snapshot.callers.max_body(&seen(path, parts, path.model.as_deref()));
+    let most = most.min(snapshot.max_body);
     let since = exchange.clock.moment();
     let body = intake::gather(body, most).await;
     exchange.was_away(since);
     Ok(InBody::Whole(body?))
+}
+
+/// What rules of callers look at.
+fn seen<'s>(path: &PathFacts, parts: &'s Parts, model: Option<&'s str>) -> Seen<'s> {
+    Seen { headers: &parts.headers, kind: path.kind, model }
+}
+
+/// The model says whose request it is, and so how large it may be.
+fn check_body(exchange: &Exchange, body: &InBody) -> Result<(), Refusal> {
+    let InBody::Whole(bytes) = body else { return Ok(()) };
+    let rule = exchange.snapshot.callers.all().nth(exchange.caller);
+    let most = rule.and_then(|rule| rule.max_body).unwrap_or(u64::MAX);
+    if bytes.len() as u64 > most { Err(intake::too_large(most)) } else { Ok(()) }
 }
 
 /// JSON is read; what is compressed or of any other type streams through unread.

@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use super::answer::names::{ANTHROPIC_REQUEST_ID, REQUEST_ID, TRACE};
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
-use crate::callers::Terms;
+use crate::callers::{Seen, Terms};
 use crate::clock::{Moment, Now};
-use crate::formats::{Judgement, Sample, Usage, Verdict};
+use crate::formats::{EndpointKind, Judgement, Sample, Usage, Verdict};
 use crate::lifecycle::Clock;
 use crate::telemetry::metrics::Waiting;
 use crate::telemetry::{Lane, LaneId, Outcome, Record};
@@ -75,7 +75,8 @@ impl Exchange {
     /// A request whose head has just arrived.
     pub fn begin(snapshot: Arc<Snapshot>, clock: Clock, parts: &Parts) -> Self {
         let arrived = clock.now();
-        let (caller, rule) = snapshot.callers.identify(&parts.headers);
+        let seen = Seen { headers: &parts.headers, kind: EndpointKind::Other, model: None };
+        let (caller, rule) = snapshot.callers.identify(&seen);
         let terms = rule.terms(&parts.headers);
         Self {
             caller,
@@ -99,6 +100,13 @@ impl Exchange {
             closed: false,
             snapshot,
         }
+    }
+
+    /// Asks again who it is, now that more of it is seen than its head.
+    pub fn identify(&mut self, seen: &Seen<'_>) {
+        let (caller, rule) = self.snapshot.callers.identify(seen);
+        (self.caller, self.terms) = (caller, rule.terms(seen.headers));
+        self.deadline = self.arrived.at + self.terms.max_wait;
     }
 
     /// How much longer it may wait.

@@ -295,7 +295,7 @@ fn model_names(config: &Config) -> ModelNames {
     let listed = providers.flat_map(|provider| {
         let deployed = provider.deployments.iter().flat_map(|(m, d)| [&**m, &**d]);
         let keys = provider.keys.iter().flat_map(|source| &source.models);
-        let limits = provider.limits.iter().flat_map(|limit| &limit.models);
+        let limits = provider.limits.iter().flat_map(|limit| &limit.clause.models);
         deployed.chain(keys.chain(limits).filter(|it| !it.open).map(|it| &*it.text))
     });
     let priced = config.prices.iter().filter(|(it, _)| !it.open).map(|(it, _)| &*it.text);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::config::used::{self, Config, KeySource, Measure};
+use crate::config::used::{self, Config, KeySource};
 use crate::config::{Inventory, Shape};
 use crate::keys::{Breaker, KeySpec, LimitSpec, Reach, Secret, Spec};
-use crate::limits::{self, Learning, Rule};
+use crate::limits::Learning;
 use crate::pipeline::Card;
 use crate::sources::{Entry, Finding, Secrets};
 use crate::upstream::Credential;
@@ -175,20 +175,11 @@ fn keyless() -> KeySpec {
 }
 
 fn limit(limit: &used::Limit) -> LimitSpec {
-    let rules = limit.bounds.iter().filter_map(|bound| {
-        let measure = match bound.measure {
-            Measure::Of(dimension) => limits::Measure::Of(dimension),
-            Measure::Concurrency => limits::Measure::Concurrency,
-            // Only callers have a bound on cost.
-            Measure::Cost => return None,
-        };
-        Some(Rule { measure, amount: bound.amount, window: bound.window })
-    });
     LimitSpec {
-        models: limit.models.clone(),
+        models: limit.clause.models.clone(),
         quota_groups: limit.quota_groups.clone(),
         reach: Reach::EachModel,
-        rules: rules.collect(),
+        rules: limit.clause.rules.clone(),
     }
 }
 

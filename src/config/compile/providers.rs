@@ -115,6 +115,7 @@ fn one(work: &Work<'_>, at: &At<'_>, name: &str, written: &raw::Provider) -> Opt
     let timeouts = timeouts(draft, &at.key("timeouts"), &written.timeouts);
     let keys = keys::compile(work, at, name, written);
     let limits = limits::of_provider(work, at, written, &keys);
+    let charging = charging(draft, &at.key("charging"), written);
     check_azure(draft, at, written, identity.as_ref());
     let ca_bundle = ca_bundle(draft, at, written, identity.as_ref());
     let identity = identity?;
@@ -130,6 +131,7 @@ fn one(work: &Work<'_>, at: &At<'_>, name: &str, written: &raw::Provider) -> Opt
         headers: identity.headers.to_vec(),
         keys,
         limits,
+        charging: charging.unwrap_or(identity.dialect),
         adaptive: written.adaptive.unwrap_or(true),
         timeouts,
         ca_bundle,
@@ -305,6 +307,17 @@ fn timeouts(draft: &Draft<'_>, at: &At<'_>, written: &raw::Timeouts) -> Timeouts
         first_byte: read("firstByte", written.first_byte, usual.first_byte),
         idle: read("idle", written.idle, usual.idle),
     }
+}
+
+/// Whose way of charging tokens it follows, where that is written.
+fn charging(draft: &Draft<'_>, at: &At<'_>, written: &raw::Provider) -> Option<Dialect> {
+    let name = written.charging.as_deref()?;
+    let known = known::named(name);
+    if known.is_none() {
+        let meant = draft.closest(name, known::all().iter().map(|known| known.name));
+        draft.slip(at, "no provider is known by this name", meant);
+    }
+    known.map(|known| known.dialect)
 }
 
 fn check_azure(

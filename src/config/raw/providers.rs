@@ -37,7 +37,8 @@ pub(crate) struct Provider {
     pub(crate) location: Option<String>,
     /// Where it processes data.
     pub(crate) region: Option<String>,
-    /// The provider whose way of charging tokens against limits it follows.
+    /// The known provider whose way of charging tokens against limits it follows, e.g. `openai`;
+    /// default: its own.
     pub(crate) charging: Option<String>,
     /// What it is approved for.
     pub(crate) tags: Vec<String>,
