@@ -8,18 +8,24 @@
 //! Pure: times and random numbers are handed in. It knows nothing of keys, providers or callers.
 
 mod bucket;
+mod charging;
 mod hold;
 mod learn;
 mod ledger;
 mod level;
 mod queue;
 mod rule;
+mod share;
+mod window;
 
+pub use charging::{Charging, Demand, charged_to_caller};
 pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
 pub use level::Level;
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
+pub use share::{Share, Sharing};
+pub use window::{Period, Window};
 
 #[cfg(test)]
 mod tests;

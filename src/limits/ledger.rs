@@ -101,6 +101,7 @@ impl Ledger {
                     let amount = rule.amount.max(1);
                     self.concurrency = Some(self.concurrency.map_or(amount, |c| c.min(amount)));
                 }
+                Measure::Cost => {}
                 Measure::Of(dimension) => {
                     let fresh = Bucket::configured(dimension, rule, learning);
                     match written.iter_mut().find(|bucket| bucket.same(&fresh)) {
