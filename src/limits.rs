@@ -8,20 +8,26 @@
 //! Pure: times and random numbers are handed in. It knows nothing of keys, providers or callers.
 
 mod bucket;
+mod charging;
 mod hold;
 mod learn;
 mod ledger;
 mod level;
 mod queue;
 mod rule;
+mod share;
 mod term;
+mod window;
 
+pub use charging::{Charging, Demand, charged_to_caller};
 pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
 pub use level::{Level, limit_name};
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
+pub use share::{Share, Sharing};
 pub use term::{Clause, Days, Mode, Schedule, Term};
+pub use window::{Period, Window};
 
 #[cfg(test)]
 mod tests;

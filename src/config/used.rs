@@ -14,7 +14,7 @@ use super::Diagnostic;
 pub use crate::callers::{Caller, Callers, Match, Per, Priority};
 pub use crate::formats::models::Price;
 pub use crate::formats::{Auth, Dialect, Dimension, EndpointKind, Pattern, Wire};
-pub use crate::limits::{Clause, Days, Measure, Mode, Rule, Schedule, Term};
+pub use crate::limits::{Charging, Clause, Days, Measure, Mode, Rule, Schedule, Term};
 pub use crate::telemetry::AccessLog;
 
 /// One whole configuration.
@@ -68,8 +68,8 @@ pub struct Provider {
     pub keys: Vec<KeySource>,
     /// What the provider grants, per quota group.
     pub limits: Vec<Limit>,
-    /// Whose way of charging tokens against limits it follows.
-    pub charging: Dialect,
+    /// How it charges tokens against its limits.
+    pub charging: Charging,
     /// Whether limits are learned from headers and 429s.
     pub adaptive: bool,
     /// How long to wait for it.

@@ -1,8 +1,8 @@
 //! The pool of one provider: its keys, their quota groups, and all that is known of them.
 
 use crate::clock::Moment;
-use crate::formats::Sample;
-use crate::limits::{self, Cost};
+use crate::formats::{Sample, Usage};
+use crate::limits::{self, Cost, Demand};
 
 use super::bits::{Bits, Weights};
 use super::group::{Common, Group};
@@ -118,6 +118,17 @@ impl Pool {
         }
     }
 
+    /// What a request of that model will take from the provider's limits.
+    pub fn cost(&self, model: &str, demand: &Demand) -> Cost {
+        self.spec.charging.reserve(model, demand)
+    }
+
+    /// What that request is charged, now that its usage is known.
+    pub fn charged(&self, reservation: &Reservation, usage: &Usage) -> Cost {
+        let model = self.model_name(reservation.model);
+        self.spec.charging.settle(model, reservation.cost(), usage)
+    }
+
     /// It was never sent: everything goes back.
     pub fn cancel(&mut self, reservation: Reservation, now: Moment) {
         self.end(reservation, End::Unsent, now);
@@ -165,6 +176,12 @@ impl Pool {
     pub fn group_name(&self, group: GroupId) -> Option<&str> {
         let found = self.groups.get(usize::from(group.slot))?.as_ref();
         found.filter(|found| found.generation == group.generation).map(|found| &*found.name)
+    }
+
+    /// The name of a model, as long as it is in the table.
+    fn model_name(&self, id: ModelId) -> &str {
+        let model = self.models.get(id.slot).filter(|model| model.generation == id.generation);
+        model.map_or("", |model| &*model.name)
     }
 
     /// Requests under way.

@@ -158,7 +158,7 @@ impl Pool {
 }
 
 /// A request that costs some of everything.
-const ANY: Cost = Cost { requests: 1, tokens: 1, input: 1, output: 1 };
+const ANY: Cost = Cost { requests: 1, tokens: 1, input: 1, output: 1, money: 1 };
 
 fn model_status(name: &str, cell: &Cell, now: Moment) -> ModelStatus {
     let (state, until) = state_of(&cell.quota, cell.ledger.held_until(&ANY), now);

@@ -100,7 +100,7 @@ impl Bucket {
     /// A limit that is written down.
     pub(super) fn configured(dimension: Dimension, rule: &Rule, learning: Learning) -> Self {
         let amount = rule.amount.clamp(1, MAX_AMOUNT);
-        let blank = Self::blank(dimension, amount, rule.window);
+        let blank = Self::blank(dimension, amount, rule.window.length());
         Self { configured: Some(amount), learning, ..blank }
     }
 

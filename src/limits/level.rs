@@ -59,9 +59,11 @@ pub fn limit_name(measure: Measure, window: Duration) -> &'static str {
         "outputTokensPerDay",
         "outputTokensPerMonth",
     ];
+    const COST: [&str; 5] =
+        ["costPerSecond", "costPerMinute", "costPerHour", "costPerDay", "costPerMonth"];
     let [second, minute, hour, day, month] = match measure {
         Measure::Concurrency => return "concurrency",
-        Measure::Cost => REQUESTS,
+        Measure::Cost => COST,
         Measure::Of(Dimension::Requests) => REQUESTS,
         Measure::Of(Dimension::Tokens) => TOKENS,
         Measure::Of(Dimension::InputTokens) => INPUT,

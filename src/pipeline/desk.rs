@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use super::wait::Lines;
 use crate::clock::Moment;
 use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Judgement, Samples, StoredId, StoredIds, Verdict};
+use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Verdict};
 use crate::keys::{
     Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
 };
@@ -140,6 +140,11 @@ impl Desk {
             Choice::Wait(wait) => Found::Wait(wait),
             Choice::Nothing(nothing) => Found::Nothing(nothing),
         }
+    }
+
+    /// What that request of that model will take from the provider's limits.
+    pub fn cost(&self, model: &str, facts: &Facts) -> Cost {
+        self.lock().pool.cost(model, &charge::demand(facts))
     }
 
     /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
@@ -285,9 +290,8 @@ impl Spending {
     /// It was answered, whole or in part: what the answer told is charged, and what the provider
     /// stored is remembered with its group.
     pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
-        let dialect = self.desk.dialect;
         if let Outcome::Error { code } = &reading.outcome {
-            let judgement = formats::judge_event(dialect, code.as_deref());
+            let judgement = formats::judge_event(self.desk.dialect, code.as_deref());
             let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
             exchange.judged(&met, None, &[]);
             self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
@@ -296,7 +300,7 @@ impl Spending {
         let flowed = reading.output / 4;
         self.give_back(|pool, reservation, now| {
             let actual = match &reading.usage {
-                Some(usage) => charge::settled(dialect, reservation.cost(), usage),
+                Some(usage) => pool.charged(&reservation, usage),
                 // Nobody told: what was reserved, and what flowed beyond it.
                 None => {
                     Cost { output: reservation.cost().output.max(flowed), ..*reservation.cost() }
@@ -355,7 +359,7 @@ mod tests {
         let rule = Rule {
             measure: Measure::Of(Dimension::Tokens),
             amount: 100,
-            window: Duration::from_hours(1),
+            window: Duration::from_hours(1).into(),
         };
         let limit = LimitSpec {
             models: Vec::new(),
@@ -383,6 +387,7 @@ mod tests {
             limits: vec![limit],
             learning: Learning::Off,
             breaker: Breaker::default(),
+            ..Spec::default()
         };
         desk.renew(spec, vec![card], budget);
         desk
@@ -392,7 +397,7 @@ mod tests {
         let ask = Ask {
             model: "m",
             caller: "",
-            cost: Cost { requests: 1, tokens: 80, input: 80, output: 0 },
+            cost: Cost { tokens: 80, input: 80, ..Cost::REQUEST },
             tried: &Tried::NOTHING,
             preferred: None,
             stored_in: None,

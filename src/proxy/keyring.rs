@@ -8,7 +8,7 @@ use http::HeaderValue;
 use crate::config::used::{self, Config, KeySource};
 use crate::config::{Inventory, Shape};
 use crate::keys::{Breaker, KeySpec, LimitSpec, Reach, Secret, Spec};
-use crate::limits::Learning;
+use crate::limits::{Charging, Learning, Rule, Sharing};
 use crate::pipeline::Card;
 use crate::sources::{Entry, Finding, Secrets};
 use crate::upstream::Credential;
@@ -79,9 +79,10 @@ impl Keyring {
         breaker: used::Breaker,
         secrets: &Secrets,
     ) -> (Spec, Vec<Card>) {
+        let charging = provider.charging;
         let mut spec = Spec {
             keys: Vec::new(),
-            limits: provider.limits.iter().map(limit).collect(),
+            limits: provider.limits.iter().map(|written| limit(written, charging)).collect(),
             learning: if provider.adaptive { Learning::On } else { Learning::Off },
             breaker: Breaker {
                 failures: breaker.failures,
@@ -89,6 +90,8 @@ impl Keyring {
                 open: breaker.open,
                 max_open: breaker.max_open,
             },
+            charging,
+            sharing: Sharing::Learned,
         };
         let mut cards = Vec::new();
         if provider.keys.is_empty() {
@@ -174,12 +177,17 @@ fn keyless() -> KeySpec {
     }
 }
 
-fn limit(limit: &used::Limit) -> LimitSpec {
+/// What is written, in the kind of window in which the provider counts it.
+fn limit(limit: &used::Limit, charging: Charging) -> LimitSpec {
+    let counted = |rule: &Rule| {
+        let window = charging.window(rule.measure, rule.window.length());
+        Rule { window, ..rule.clone() }
+    };
     LimitSpec {
         models: limit.clause.models.clone(),
         quota_groups: limit.quota_groups.clone(),
         reach: Reach::EachModel,
-        rules: limit.clause.rules.clone(),
+        rules: limit.clause.rules.iter().map(counted).collect(),
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn too_narrow(caller: &Caller) -> Option<&'static str> {
         matches!(rule.measure, Measure::Of(Dimension::Tokens | Dimension::InputTokens))
     };
     let narrow = rules.filter(counts_input).find(|rule| rule.amount < most)?;
-    Some(limits::limit_name(narrow.measure, narrow.window))
+    Some(limits::limit_name(narrow.measure, narrow.window.length()))
 }
 
 /// Kinds of requests.
@@ -127,10 +127,10 @@ fn rules(written: &raw::Limit) -> Vec<(&'static str, Rule)> {
     use Dimension::{InputTokens, OutputTokens, Requests, Tokens};
     let of = |name, dimension, window, amount: Option<raw::Amount>| {
         let measure = Measure::Of(dimension);
-        Some((name, Rule { measure, amount: amount?.0, window }))
+        Some((name, Rule::new(measure, amount?.0, window)))
     };
     let cost = |name, window, amount: Option<raw::Dollars>| {
-        Some((name, Rule { measure: Measure::Cost, amount: amount?.0, window }))
+        Some((name, Rule::new(Measure::Cost, amount?.0, window)))
     };
     let l = written;
     let all = [
@@ -151,15 +151,11 @@ fn rules(written: &raw::Limit) -> Vec<(&'static str, Rule)> {
         of("outputTokensPerHour", OutputTokens, HOUR, l.output_tokens_per_hour),
         of("outputTokensPerDay", OutputTokens, DAY, l.output_tokens_per_day),
         of("outputTokensPerMonth", OutputTokens, MONTH, l.output_tokens_per_month),
-        l.concurrency.map(|amount| ("concurrency", concurrency(amount))),
+        l.concurrency.map(|amount| ("concurrency", Rule::concurrency(amount.0))),
         cost("costPerDay", DAY, l.cost_per_day),
         cost("costPerMonth", MONTH, l.cost_per_month),
     ];
     all.into_iter().flatten().collect()
-}
-
-const fn concurrency(amount: raw::Amount) -> Rule {
-    Rule { measure: Measure::Concurrency, amount: amount.0, window: Duration::ZERO }
 }
 
 /// Whether an amount is written that could not be read, which is reported already.
@@ -172,8 +168,9 @@ fn anything_written(draft: &Draft<'_>, at: &At<'_>) -> bool {
 fn warn_of_contradictions(draft: &Draft<'_>, at: &At<'_>, rules: &[(&'static str, Rule)]) {
     for (name, rule) in rules {
         let idle = rules.iter().find(|(_, other)| {
-            let longer = other.measure == rule.measure && other.window < rule.window;
-            let wider = counts_part_of(other.measure, rule.measure) && other.window == rule.window;
+            let (shorter, window) = (other.window.length(), rule.window.length());
+            let longer = other.measure == rule.measure && shorter < window;
+            let wider = counts_part_of(other.measure, rule.measure) && shorter == window;
             (longer || wider) && other.amount > rule.amount
         });
         if let Some((idle, _)) = idle {

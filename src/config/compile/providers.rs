@@ -8,7 +8,7 @@ use super::super::pending;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
 use super::super::secrets::DEFAULT_SECRET;
-use super::super::used::{BaseUrl, Provider, Timeouts};
+use super::super::used::{BaseUrl, Charging, Provider, Timeouts};
 use super::{Work, keys, limits, names, settings, url};
 use crate::formats::{Auth, Dialect, Known, Wire, known};
 
@@ -131,7 +131,7 @@ fn one(work: &Work<'_>, at: &At<'_>, name: &str, written: &raw::Provider) -> Opt
         headers: identity.headers.to_vec(),
         keys,
         limits,
-        charging: charging.unwrap_or(identity.dialect),
+        charging: charging.unwrap_or_else(|| Charging::of(identity.dialect)),
         adaptive: written.adaptive.unwrap_or(true),
         timeouts,
         ca_bundle,
@@ -309,15 +309,16 @@ fn timeouts(draft: &Draft<'_>, at: &At<'_>, written: &raw::Timeouts) -> Timeouts
     }
 }
 
-/// Whose way of charging tokens it follows, where that is written.
-fn charging(draft: &Draft<'_>, at: &At<'_>, written: &raw::Provider) -> Option<Dialect> {
+/// How it charges tokens, where that is written.
+fn charging(draft: &Draft<'_>, at: &At<'_>, written: &raw::Provider) -> Option<Charging> {
     let name = written.charging.as_deref()?;
-    let known = known::named(name);
-    if known.is_none() {
-        let meant = draft.closest(name, known::all().iter().map(|known| known.name));
-        draft.slip(at, "no provider is known by this name", meant);
+    let charging = Charging::named(name);
+    if charging.is_none() {
+        let known: Vec<_> = Charging::ALL.iter().map(|it| it.as_str()).collect();
+        let message = format!("not one of `{}`", known.join("`, `"));
+        draft.slip(at, message, draft.closest(name, known));
     }
-    known.map(|known| known.dialect)
+    charging
 }
 
 fn check_azure(

@@ -73,7 +73,7 @@ fn hours(draft: &Draft<'_>, at: &At<'_>, written: Option<&str>) -> (Time, Time) 
 
 /// `8`, `08:30`; `24` is midnight.
 fn time(text: &str) -> Option<Time> {
-    let (hour, minute) = text.trim().split_once(':').unwrap_or((text.trim(), "0"));
+    let (hour, minute) = text.trim().split_once(':').unwrap_or_else(|| (text.trim(), "0"));
     let (hour, minute) = (hour.parse().ok()?, minute.parse().ok()?);
     if (hour, minute) == (24, 0) {
         Some(Time::midnight())
