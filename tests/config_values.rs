@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use keyweir::config::used::{
-    AccessLog, Charging, Clause, Config, EndpointKind, Measure, Mode, Per, Priority, Provider, Rule,
-    Strategy, Timeouts,
+    AccessLog, Charging, Clause, Config, EndpointKind, Measure, Mode, Per, Priority, Provider,
+    Rule, Strategy, Timeouts,
 };
 use keyweir::config::{Source, check, read};
 use keyweir::formats::{Auth, Dimension, Wire, known};
@@ -149,7 +149,8 @@ fn a_tier_lies_between_a_rule_and_the_default_and_its_limits_hold_besides_the_ru
     let [plain, web, more] = &*config.callers.rules else { panic!("three rules") };
     assert_eq!(amounts(&plain.limits[0]), [(Measure::Concurrency, 9, 0)]);
     assert_eq!((plain.per, plain.max_input, plain.max_output), (Per::Caller, Some(9_000), None));
-    let free = [(Measure::Of(Dimension::Requests), 50, 86_400), (Measure::Cost, 1_500_000, 2_592_000)];
+    let free =
+        [(Measure::Of(Dimension::Requests), 50, 86_400), (Measure::Cost, 1_500_000, 2_592_000)];
     assert_eq!((web.limits.len(), amounts(&web.limits[0])), (1, free.to_vec()));
     assert_eq!((web.per, web.max_wait), (Per::User, 5 * SECOND));
     assert_eq!((web.max_input, web.max_output), (Some(8_000), Some(1_000)));
@@ -192,7 +193,7 @@ fn a_limit_that_ends_says_so_from_then_on() {
     let [(when, told)] = &*config.endings else { panic!("one ending") };
     assert_eq!(*when, "2026-12-24T00:00:00Z".parse().unwrap());
     let told = told.to_string();
-    let expected = "keyweir.yaml:2:55: warning: callers.default.limits[0].until: ended on \
+    let expected = "keyweir.yaml:2:56: warning: callers.default.limits[0].until: ended on \
                     2026-12-24T00:00:00Z: nothing comes of this limit any more";
     assert_eq!(told, expected);
 }
@@ -204,8 +205,8 @@ fn charging_follows_the_address_unless_it_is_written() {
         config(&text).providers[0].charging
     };
     assert_eq!(of("api.openai.com'"), Charging::OpenAi);
-    assert_eq!(of("vllm.example.com'"), Charging::Metered);
-    assert_eq!(of("vllm.example.com', charging: gemini"), Charging::Gemini);
+    assert_eq!(of("api.groq.com/openai'"), Charging::Groq);
+    assert_eq!(of("vllm.example.com', charging: metered"), Charging::Metered);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `callers:` → who may ask for what.
 
+use std::num::NonZeroU32;
+
 use http::{HeaderName, HeaderValue};
 
 use super::super::place::{At, Draft};
@@ -12,15 +14,20 @@ struct Desk<'a> {
     draft: &'a Draft<'a>,
     tiers: &'a Ordered<raw::Caller>,
     at_tiers: At<'a>,
+    replicas: Option<NonZeroU32>,
 }
 
 /// What is written of a caller, and where.
 type Layer<'a> = (&'a raw::Caller, &'a At<'a>);
 
 /// Compiles the default and the rules, which inherit from their tiers and from it.
-pub(super) fn compile(draft: &Draft<'_>, written: &raw::Callers) -> Callers {
+pub(super) fn compile(
+    draft: &Draft<'_>,
+    written: &raw::Callers,
+    replicas: Option<NonZeroU32>,
+) -> Callers {
     let at = At::ROOT.key("callers");
-    let desk = Desk { draft, tiers: &written.tiers, at_tiers: at.key("tiers") };
+    let desk = Desk { draft, tiers: &written.tiers, at_tiers: at.key("tiers"), replicas };
     check_tiers(&desk, written);
     let at_default = at.key("default");
     for field in ["name", "match"] {
@@ -122,7 +129,7 @@ impl Desk<'_> {
         for (written, at) in tier.into_iter().chain([own]) {
             overlay(self.draft, at, written, &mut caller);
             if let Some(written) = &written.limits {
-                limits.extend(limits::of_caller(self.draft, at, written));
+                limits.extend(limits::of_caller(self.draft, at, written, self.replicas));
                 limited = true;
             }
         }

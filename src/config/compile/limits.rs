@@ -1,5 +1,6 @@
 //! `limits:` → amounts in windows, of providers and of callers.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::super::place::{At, Draft};
@@ -51,6 +52,7 @@ pub(super) fn of_caller(
     draft: &Draft<'_>,
     at: &At<'_>,
     written: &OneOrMany<raw::Limit>,
+    replicas: Option<NonZeroU32>,
 ) -> Vec<Clause> {
     let at_limits = at.key("limits");
     let read = |(index, limit): (usize, &raw::Limit)| {
@@ -58,9 +60,21 @@ pub(super) fn of_caller(
         if !limit.quota_groups.is_empty() {
             draft.error(&at.key("quotaGroups"), "only a provider's limits have quota groups");
         }
+        for (name, rule) in rules(limit) {
+            warn_of_crumbs(draft, &at.key(name), &rule, replicas);
+        }
         clause(draft, &at, limit)
     };
     written.0.iter().enumerate().map(read).collect()
+}
+
+/// Each sidecar has a share of a caller's limit, and one at least.
+fn warn_of_crumbs(draft: &Draft<'_>, at: &At<'_>, rule: &Rule, replicas: Option<NonZeroU32>) {
+    if let Some(replicas) = replicas.filter(|replicas| u64::from(replicas.get()) > rule.amount) {
+        let message =
+            format!("less than the {replicas} sidecars: each of them may use 1 all the same");
+        draft.warn(at, message);
+    }
 }
 
 /// The limit that can never hold a request as large as the caller's own bound allows.
