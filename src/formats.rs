@@ -3,6 +3,7 @@
 //!
 //! Pure: bytes and times in, values out.
 
+mod bound;
 mod cut;
 pub mod delay;
 pub mod edit;
@@ -24,6 +25,7 @@ pub mod usage;
 pub mod verdict;
 pub mod wire;
 
+pub use bound::{bound_output, output_field};
 pub use edit::{Edit, Edited, apply};
 pub use error_body::{Refused, error_body};
 pub use facts::{Facts, Unreadable, takes_stream_options};

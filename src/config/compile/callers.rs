@@ -137,7 +137,21 @@ impl Desk<'_> {
             caller.limits = limits;
         }
         check(self.draft, own, &caller);
+        self.check_room(own, &caller);
         caller
+    }
+
+    /// A bound on requests is of no use where a limit never holds one that large.
+    fn check_room(&self, (written, at): Layer<'_>, caller: &Caller) {
+        let field = match (&written.max_input_tokens, &written.limits) {
+            (Some(_), _) => "maxInputTokens",
+            (None, Some(_)) => "limits",
+            (None, None) => return,
+        };
+        if let Some(limit) = limits::too_narrow(caller, self.replicas) {
+            let message = format!("a request of `maxInputTokens` is more than `{limit}` can hold");
+            self.draft.warn(&at.key(field), message);
+        }
     }
 
     fn tier(&self, at: &At<'_>, written: &raw::Caller) -> Option<(&raw::Caller, At<'_>)> {
@@ -184,11 +198,6 @@ fn check(draft: &Draft<'_>, (written, at): Layer<'_>, caller: &Caller) {
     }
     if written.per.is_some() && caller.limits.is_empty() {
         draft.warn(&at.key("per"), "nothing is counted: it has no `limits`");
-    }
-    if let Some(field) = limits::too_narrow(caller) {
-        let bound = if written.max_input_tokens.is_some() { at.key("maxInputTokens") } else { *at };
-        let message = format!("a request that large is more than `{field}` can ever hold");
-        draft.warn(&bound, message);
     }
 }
 

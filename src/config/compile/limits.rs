@@ -9,7 +9,7 @@ use super::super::used::{
     Caller, Clause, Dimension, EndpointKind, KeySource, Limit, Measure, Mode, Rule,
 };
 use super::{Work, names, settings, terms};
-use crate::limits;
+use crate::limits::{self, Share};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -77,14 +77,17 @@ fn warn_of_crumbs(draft: &Draft<'_>, at: &At<'_>, rule: &Rule, replicas: Option<
     }
 }
 
-/// The limit that can never hold a request as large as the caller's own bound allows.
-pub(super) fn too_narrow(caller: &Caller) -> Option<&'static str> {
+/// The limit of which a sidecar's share can never hold a request as large as the caller's own bound
+/// allows.
+pub(super) fn too_narrow(caller: &Caller, replicas: Option<NonZeroU32>) -> Option<&'static str> {
     let most = caller.max_input?;
-    let rules = caller.limits.iter().filter(|it| it.mode == Mode::Enforce).flat_map(|it| &it.rules);
+    let share = replicas.map_or(Share::WHOLE, Share::one_of);
+    let clauses = caller.limits.iter().filter(|clause| clause.mode == Mode::Enforce);
     let counts_input = |rule: &&Rule| {
         matches!(rule.measure, Measure::Of(Dimension::Tokens | Dimension::InputTokens))
     };
-    let narrow = rules.filter(counts_input).find(|rule| rule.amount < most)?;
+    let mut rules = clauses.flat_map(|clause| &clause.rules).filter(counts_input);
+    let narrow = rules.find(|rule| share.part_of(rule.amount) < most)?;
     Some(limits::limit_name(narrow.measure, narrow.window.length()))
 }
 
