@@ -2,12 +2,16 @@
 //!
 //! Pure: headers in, terms out.
 
+mod accounts;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::formats::{EndpointKind, Pattern};
 use crate::limits::Clause;
+
+pub use accounts::{Accounts, Asked, Key, MOST_ACCOUNTS, Reservation, Warning};
 
 /// Who may ask for what: the rules, and what holds where none matches.
 #[derive(Clone, Debug, Default)]
