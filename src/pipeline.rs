@@ -3,6 +3,7 @@
 mod admit;
 mod answer;
 mod attempt;
+mod bounds;
 mod charge;
 mod desk;
 mod entry;

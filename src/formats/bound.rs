@@ -21,13 +21,18 @@ enum Field {
     In(&'static [&'static str], &'static [&'static str]),
 }
 
-/// The name of the field in which such a request says how many output tokens it allows; `None` where
-/// it has none.
-pub fn output_field(path: &PathFacts, dialect: Dialect) -> Option<&'static str> {
-    match field(path, dialect)? {
-        Field::Top(name) => Some(name),
-        Field::In(_, names) => names.first().copied(),
+/// The field in which a request says how many output tokens it allows, as it is written there; of
+/// several the first.
+pub fn output_field(path: &PathFacts, body: &[u8]) -> Option<&'static str> {
+    const TOP: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
+    let text = str::from_utf8(body).ok()?;
+    let is_in = |object: &str, name: &str| member(object, &[name]).flatten().is_some();
+    if let Some(name) = TOP.into_iter().find(|name| is_in(text, name)) {
+        return Some(name);
     }
+    let Field::In(outer, names) = field(path, Dialect::Generic)? else { return None };
+    let inner = member(text, outer).flatten().and_then(|span| text.get(span))?;
+    names.iter().copied().find(|name| is_in(inner, name))
 }
 
 /// The edit that has a request which does not say how many output tokens it allows say `most`.
@@ -212,6 +217,15 @@ mod tests {
         }
         let embeddings = PathFacts::of(Endpoint::Embeddings, Wire::OpenAi);
         assert_eq!(bound_output(&embeddings, Dialect::OpenAi, b"{}", 9), None);
-        assert_eq!(output_field(&chat, Dialect::Groq), Some("max_tokens"));
+    }
+
+    #[test]
+    fn the_field_is_told_as_it_is_written() {
+        let chat = PathFacts::of(Endpoint::ChatCompletions, Wire::OpenAi);
+        assert_eq!(output_field(&chat, br#"{"max_tokens":5}"#), Some("max_tokens"));
+        assert_eq!(output_field(&chat, br#"{"a":{"max_tokens":5}}"#), None);
+        let gemini = PathFacts::of(Endpoint::GenerateContent, Wire::Gemini);
+        let body = br#"{"generationConfig":{"max_output_tokens":5}}"#;
+        assert_eq!(output_field(&gemini, body), Some("max_output_tokens"));
     }
 }

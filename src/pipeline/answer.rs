@@ -67,6 +67,7 @@ pub(super) fn refuse(
         status: row.status,
         code: row.code,
         message: &refusal.message,
+        param: refusal.param,
         retry_after,
         request_id: id.to_str().unwrap_or_default(),
     };

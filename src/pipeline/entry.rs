@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 
+use super::bounds;
 use super::exchange::Exchange;
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
@@ -29,6 +30,8 @@ pub(super) struct Errand {
     pub facts: Facts,
     /// Its body.
     pub body: InBody,
+    /// The most output tokens of one answer, to be put into a request that does not say any.
+    pub max_output: Option<u64>,
     /// Where it may go, in the order in which it is tried.
     pub resolved: Resolved,
     /// Whether it asks for another protocol.
@@ -67,14 +70,15 @@ pub(super) async fn read(
 ) -> Result<Errand, Refusal> {
     let (door, path) = find_door(&exchange.snapshot, parts)?;
     let body = take_body(exchange, &path, parts, body).await?;
-    let facts = state_facts(&path, &body).await?;
+    let mut facts = state_facts(&path, &body).await?;
     if exchange.snapshot.callers.look_inside() {
         exchange.identify(&seen(&path, parts, facts.model.as_deref()));
         check_body(exchange, &body)?;
     }
+    let max_output = bounds::check(exchange, &path, &mut facts, &body)?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
     let upgrade = tunnel::is_asked(parts);
-    Ok(Errand { door, path, facts, body, resolved, upgrade })
+    Ok(Errand { door, path, facts, body, max_output, resolved, upgrade })
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.
@@ -230,7 +234,6 @@ fn resolve(
 ) -> Result<Resolved, Refusal> {
     let snapshot = &exchange.snapshot;
     let model = facts.model.as_deref();
-    allow(exchange, path, model)?;
     if let Door::Direct { .. } = door {
         let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
@@ -276,21 +279,4 @@ fn made_by(snapshot: &Snapshot, wire: Wire, facts: &Facts) -> Option<usize> {
         snapshot.routes.speaks(*place, wire) && provider.desk.maker(&facts.stored).is_some()
     })?;
     Some(provider)
-}
-
-/// A caller of certain models may not hide which one it asks for: in a body that is not read, or by
-/// naming none where the provider has one of its own choice.
-fn allow(exchange: &Exchange, path: &PathFacts, model: Option<&str>) -> Result<(), Refusal> {
-    let Some(rule) = exchange.snapshot.callers.all().nth(exchange.caller) else { return Ok(()) };
-    let message = match model {
-        Some(model) if !rule.may_use(model) => {
-            format!("caller {:?} may not use model {model:?}", rule.name)
-        }
-        None if path.endpoint.is_known() && !rule.models.is_empty() => format!(
-            "caller {:?} may use certain models only, and this request does not tell its model",
-            rule.name
-        ),
-        Some(_) | None => return Ok(()),
-    };
-    Err(Refusal::new(Reason::ModelNotAllowed, message))
 }

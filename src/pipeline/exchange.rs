@@ -15,7 +15,7 @@ use crate::clock::{Moment, Now};
 use crate::formats::{EndpointKind, Judgement, Sample, Usage, Verdict};
 use crate::lifecycle::Clock;
 use crate::telemetry::metrics::Waiting;
-use crate::telemetry::{Lane, LaneId, Outcome, Record};
+use crate::telemetry::{Lane, LaneId, Outcome, Record, Would};
 
 /// One request, from its head to the end of its answer. Dropped before it was closed, it counts as
 /// cancelled: the client left.
@@ -48,6 +48,8 @@ pub struct Exchange {
     last: Option<Last>,
     status: u16,
     refusal: &'static str,
+    /// What would have been done to it, a bit for each.
+    would: u8,
     first_byte: Option<Duration>,
     closed: bool,
 }
@@ -96,6 +98,7 @@ impl Exchange {
             last: None,
             status: 0,
             refusal: "",
+            would: 0,
             first_byte: None,
             closed: false,
             snapshot,
@@ -130,6 +133,16 @@ impl Exchange {
     pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>) {
         self.attempts += 1;
         self.lane = Some(self.snapshot.lane(id, key));
+    }
+
+    /// Counts what would have been done to it if limits were enforced, each once.
+    pub fn would(&mut self, action: Would) {
+        let bit = 1 << action as u8;
+        if self.would & bit == 0 {
+            self.would |= bit;
+            let would = &self.snapshot.sheet.metrics().would;
+            would.with_label_values(&[action.as_str()]).inc();
+        }
     }
 
     /// Counts it among those that wait, for as long as the guard lives.

@@ -10,6 +10,7 @@ use crate::callers::Callers;
 use crate::formats::models::{self, Price};
 use crate::formats::{Dialect, Usage, Wire};
 use crate::keys::Backoff;
+use crate::limits::Mode;
 use crate::routes::Routes;
 use crate::telemetry::record::Floodgate;
 use crate::telemetry::sheet::Labels;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub routes: Routes,
     /// Who may ask for what.
     pub callers: Callers,
+    /// Whether limits are enforced, or only counted.
+    pub mode: Mode,
     /// The largest JSON body that is read, in bytes.
     pub max_body: u64,
     /// Whether answers carry `x-keyweir-*` headers.

@@ -141,6 +141,7 @@ impl Builder {
             generation: self.generation,
             routes: routes(config),
             callers: self.callers(config),
+            mode: config.mode,
             max_body: config.server.max_body,
             response_headers: config.telemetry.response_headers,
             access_log: config.telemetry.access_log,
