@@ -185,7 +185,6 @@ mod tests {
         Refused {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: "keys_temporarily_exhausted",
-            param: None,
             message: "openai/gpt-4o: \"main\" frees in 12.3 s",
             param: None,
             retry_after: Some(Duration::from_nanos(12_299_000_001)),
