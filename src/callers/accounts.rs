@@ -18,11 +18,13 @@ pub const MOST_ACCOUNTS: usize = 10_000;
 /// Accounts that are looked at when somebody asks how full they are: the latest.
 const MOST_SHOWN: usize = 256;
 
+/// Nobody is told of a limit more often.
+const SHORTEST: Duration = Duration::from_mins(1);
+
 /// The accounts of one caller.
 ///
-/// A request's way through it: [`check`](Self::check) and [`take`](Self::take) in one step with the
-/// quota group's limits, then exactly one of [`cancel`](Self::cancel), [`settle`](Self::settle) and
-/// [`forfeit`](Self::forfeit).
+/// A request's way through it: [`scope`](Self::scope) → [`reserve`](Self::reserve), then exactly one of
+/// [`cancel`](Self::cancel), [`settle`](Self::settle) and [`forfeit`](Self::forfeit).
 #[derive(Debug)]
 pub struct Accounts {
     per: Per,
@@ -65,6 +67,13 @@ pub struct Asked<'a> {
     pub model: Option<&'a str>,
     /// What it asks for.
     pub kind: EndpointKind,
+}
+
+/// What of a caller's limits counts one request: an account, and clauses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    key: Key,
+    clauses: SmallVec<[u32; 4]>,
 }
 
 /// What was taken from an account for one request. It is a value: hand it back.
@@ -156,18 +165,39 @@ impl Accounts {
         self.clauses.iter().filter_map(|it| it.clause.term.next_change(wall)).min()
     }
 
+    /// What counts such a request; `None` if nothing does now.
+    pub fn scope(&self, asked: &Asked<'_>) -> Option<Scope> {
+        let counting = self
+            .clauses
+            .iter()
+            .filter(|it| it.in_force && it.clause.counts(asked.model, asked.kind));
+        let clauses: SmallVec<[u32; 4]> = counting.map(|it| it.id).collect();
+        (!clauses.is_empty()).then_some(Scope { key: asked.key, clauses })
+    }
+
+    /// Checks all limits and takes from all of them, or takes nothing and says why.
+    pub fn reserve(
+        &mut self,
+        scope: &Scope,
+        cost: &Cost,
+        now: Moment,
+    ) -> Result<Reservation, Blocked> {
+        self.check(scope, cost, Mode::Enforce, now)?;
+        Ok(self.take(scope, cost, now))
+    }
+
     /// Whether its limits of that mode could carry such a request now. Of several that cannot, the
     /// one that frees last is told.
     pub fn check(
         &mut self,
-        asked: &Asked<'_>,
+        scope: &Scope,
         cost: &Cost,
         mode: Mode,
         now: Moment,
     ) -> Result<(), Blocked> {
         let mut worst: Option<(Moment, Binding)> = None;
-        let (account, clauses) = self.account(asked.key);
-        for standing in clauses.iter().filter(|it| it.applies(asked) && it.clause.mode == mode) {
+        let (account, clauses) = self.account(scope.key);
+        for standing in clauses.iter().filter(|it| it.applies(scope) && it.clause.mode == mode) {
             let Some(ledger) = account.ledger_mut(standing.id) else { continue };
             match ledger.check(cost, now) {
                 Ok(()) => {}
@@ -183,13 +213,13 @@ impl Accounts {
     }
 
     /// Takes without checking, into debt if need be.
-    pub fn take(&mut self, asked: &Asked<'_>, cost: &Cost, now: Moment) -> Reservation {
-        let (account, clauses) = self.account(asked.key);
-        let parts = clauses.iter().filter(|it| it.applies(asked)).filter_map(|standing| {
+    pub fn take(&mut self, scope: &Scope, cost: &Cost, now: Moment) -> Reservation {
+        let (account, clauses) = self.account(scope.key);
+        let parts = clauses.iter().filter(|it| it.applies(scope)).filter_map(|standing| {
             let ledger = account.ledger_mut(standing.id)?;
             Some((standing.id, ledger.take(cost, now)))
         });
-        Reservation { key: asked.key, parts: parts.collect() }
+        Reservation { key: scope.key, parts: parts.collect() }
     }
 
     /// It was never sent: everything goes back.
@@ -288,9 +318,23 @@ impl Accounts {
     }
 }
 
+impl Scope {
+    /// Which account pays.
+    pub const fn key(&self) -> Key {
+        self.key
+    }
+}
+
+impl Reservation {
+    /// Which account pays.
+    pub const fn key(&self) -> Key {
+        self.key
+    }
+}
+
 impl Standing {
-    fn applies(&self, asked: &Asked<'_>) -> bool {
-        self.in_force && self.clause.counts(asked.model, asked.kind)
+    fn applies(&self, scope: &Scope) -> bool {
+        self.in_force && scope.clauses.contains(&self.id)
     }
 }
 
@@ -320,7 +364,7 @@ impl Account {
     /// Notes that a limit was warned of. Whether that is the first time in its window.
     fn warn(&mut self, limit: &'static str, window: Duration, now: Moment) -> bool {
         match self.warned.iter_mut().find(|(warned, _)| *warned == limit) {
-            Some((_, at)) if now.since(*at) < window => false,
+            Some((_, at)) if now.since(*at) < window.max(SHORTEST) => false,
             Some((_, at)) => {
                 *at = now;
                 true

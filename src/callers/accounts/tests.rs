@@ -28,15 +28,14 @@ fn accounts(per: Per, clauses: &[Clause]) -> Accounts {
     Accounts::new(per, clauses, Sharing::default(), Timestamp::UNIX_EPOCH)
 }
 
-fn asked(key: Key) -> Asked<'static> {
-    Asked { key, model: Some("m"), kind: EndpointKind::Chat }
+fn scope(accounts: &Accounts, key: Key) -> Option<Scope> {
+    accounts.scope(&Asked { key, model: Some("m"), kind: EndpointKind::Chat })
 }
 
 /// A request of one caller that costs so many tokens.
 fn reserve(accounts: &mut Accounts, key: Key, tokens: u64, now: Moment) -> Option<Reservation> {
     let cost = Cost { tokens, ..Cost::REQUEST };
-    accounts.check(&asked(key), &cost, Mode::Enforce, now).ok()?;
-    Some(accounts.take(&asked(key), &cost, now))
+    accounts.reserve(&scope(accounts, key).unwrap(), &cost, now).ok()
 }
 
 #[test]
@@ -59,7 +58,8 @@ fn who_is_blocked_hears_of_the_limit_that_frees_last() {
     let clauses = [clause(&[requests_per_day(1)]), clause(&[per_minute])];
     let mut accounts = accounts(Per::Caller, &clauses);
     let taken = reserve(&mut accounts, Key::COMMON, 0, at(0)).unwrap();
-    let told = accounts.check(&asked(Key::COMMON), &Cost::REQUEST, Mode::Enforce, at(0));
+    let scope = scope(&accounts, Key::COMMON).unwrap();
+    let told = accounts.check(&scope, &Cost::REQUEST, Mode::Enforce, at(0));
     let Err(Blocked::Until(until, binding)) = told else { panic!("{told:?}") };
     assert_eq!((binding.name(), until), ("requestsPerDay", at(0) + DAY));
     accounts.cancel(taken, at(0));
@@ -102,16 +102,12 @@ fn a_clause_counts_its_own_models_and_kinds_of_requests_only() {
         endpoints: vec![EndpointKind::Embeddings],
         ..clause(&[requests_per_day(1)])
     };
-    let mut accounts = accounts(Per::Caller, &[embeddings]);
-    let ask = |model, kind| Asked { key: Key::COMMON, model, kind };
-    let counted = ask(Some("e5"), EndpointKind::Embeddings);
-    let taken = accounts.take(&counted, &Cost::REQUEST, at(0));
-    let mut free = |asked| accounts.check(&asked, &Cost::REQUEST, Mode::Enforce, at(0)).is_ok();
-    assert!(!free(counted));
-    assert!(free(ask(Some("x"), EndpointKind::Embeddings)));
-    assert!(free(ask(Some("e5"), EndpointKind::Chat)));
-    assert!(free(ask(None, EndpointKind::Embeddings)));
-    accounts.cancel(taken, at(0));
+    let accounts = accounts(Per::Caller, &[embeddings]);
+    let counts = |model, kind| accounts.scope(&Asked { key: Key::COMMON, model, kind });
+    assert!(counts(Some("e5"), EndpointKind::Embeddings).is_some());
+    assert_eq!(counts(Some("x"), EndpointKind::Embeddings), None);
+    assert_eq!(counts(Some("e5"), EndpointKind::Chat), None);
+    assert_eq!(counts(None, EndpointKind::Embeddings), None);
 }
 
 #[test]
@@ -124,7 +120,7 @@ fn a_clause_holds_at_its_times_and_what_was_used_stays_used_in_between() {
     let taken = reserve(&mut accounts, Key::COMMON, 0, at(0)).unwrap();
     assert!(reserve(&mut accounts, Key::COMMON, 0, at(0)).is_none());
     assert_eq!(accounts.turn(wall("2026-01-03T00:00:00Z")), None);
-    assert!(reserve(&mut accounts, Key::COMMON, 0, at(0)).is_some(), "it has ended");
+    assert_eq!(scope(&accounts, Key::COMMON), None, "it has ended");
     assert!(accounts.levels(at(0)).is_empty());
     accounts.settle(taken, &Cost::REQUEST, at(0));
     accounts.turn(wall("2026-01-02T00:00:00Z"));
@@ -136,7 +132,8 @@ fn a_clause_that_only_observes_binds_nobody() {
     let clauses = [Clause { mode: Mode::Observe, ..clause(&[requests_per_day(1)]) }];
     let mut accounts = accounts(Per::Caller, &clauses);
     for sent in 0..3 {
-        let would = accounts.check(&asked(Key::COMMON), &Cost::REQUEST, Mode::Observe, at(0));
+        let scope = scope(&accounts, Key::COMMON).unwrap();
+        let would = accounts.check(&scope, &Cost::REQUEST, Mode::Observe, at(0));
         assert_eq!(would.is_err(), sent > 0, "what would have been done is told");
         assert!(reserve(&mut accounts, Key::COMMON, 0, at(0)).is_some());
     }
