@@ -9,22 +9,33 @@
 
 mod bucket;
 mod charging;
+mod counter;
+mod credit;
+mod drain;
+mod draw;
+mod fill;
 mod hold;
 mod learn;
 mod ledger;
 mod level;
+mod limit;
 mod queue;
+mod rolling;
 mod rule;
 mod share;
+mod steering;
+mod told;
 mod window;
 
 pub use charging::{Charging, Demand, charged_to_caller};
 pub use hold::{Holds, jitter};
-pub use ledger::{Binding, Blocked, Ledger, Reservation};
+pub use learn::Drift;
+pub use ledger::{Binding, Blocked, Ledger, Reservation, Terms};
 pub use level::Level;
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
 pub use share::{Share, Sharing};
+pub use steering::Steering;
 pub use window::{Period, Window};
 
 #[cfg(test)]
