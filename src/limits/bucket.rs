@@ -82,6 +82,10 @@ impl Bucket {
         self.full_at.saturating_sub(now.as_nanos())
     }
 
+    pub(super) fn used(&self, now: Moment) -> u64 {
+        self.size.units(self.missing(now))
+    }
+
     pub(super) fn charge(&mut self, units: u64, seq: u64, now: Moment) {
         if self.full_at <= now.as_nanos() {
             self.full_at = now.as_nanos();
