@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 use super::Per;
 use crate::clock::Moment;
 use crate::formats::EndpointKind;
-use crate::limits::{self, Binding, Blocked, Clause, Cost, Learning, Ledger, Level, Mode, Sharing};
+use crate::limits::{
+    self, Binding, Blocked, Clause, Cost, Learning, Ledger, Level, Mode, Sharing, Terms,
+};
 
 /// Users, or models, of one caller that are counted apart. Beyond it the one that asked least
 /// recently is forgotten, and begins anew.
@@ -347,14 +349,14 @@ impl Account {
 
     fn revise(&mut self, clauses: &[Standing], sharing: Sharing, now: Moment) {
         self.ledgers.retain(|(id, _)| clauses.iter().any(|it| it.id == *id));
+        let terms = Terms { sharing, ..Terms::from(Learning::Off) };
         for standing in clauses {
             let rules = &standing.clause.rules;
             match self.ledger_mut(standing.id) {
-                Some(ledger) => ledger.revise(rules, Learning::Off, now),
-                None => self.ledgers.push((standing.id, Ledger::new(rules, Learning::Off))),
+                Some(ledger) => ledger.revise(rules, terms, now),
+                None => self.ledgers.push((standing.id, Ledger::new(rules, terms))),
             }
         }
-        let _ = sharing;
     }
 
     fn ledger_mut(&mut self, id: u32) -> Option<&mut Ledger> {

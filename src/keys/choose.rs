@@ -128,13 +128,14 @@ impl Pool {
     /// remembered for the next one.
     fn look(&mut self, pick: Pick, cost: &Cost, now: Moment) -> Option<Standing> {
         self.looked += 1;
+        let terms = self.terms();
         let Self { groups, models, spec, .. } = self;
         let group = groups.get_mut(usize::from(pick.group))?.as_mut()?;
         if group.keys.and(pick.keys).is_empty() {
             return None;
         }
         let model = models.get_mut(pick.model)?;
-        group.cell_or_make((pick.model, &model.name), &spec.limits, spec.learning);
+        group.cell_or_make((pick.model, &model.name), &spec.limits, terms);
         let standing = group.standing(pick.model, cost, now);
         if let Standing::Shut(until, Why { for_all: true, .. }) = standing {
             model.shut(pick.group, until);

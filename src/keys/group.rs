@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use crate::clock::Moment;
-use crate::limits::{Binding, Blocked, Cost, Holds, Learning, Ledger};
+use crate::clock::{Moment, Now};
+use crate::limits::{Binding, Blocked, Cost, Holds, Ledger, Terms};
 
 use super::bits::Bits;
 use super::circuit::Circuit;
@@ -97,7 +97,7 @@ impl Group {
     }
 
     /// The configuration changed.
-    pub(super) fn revise(&mut self, limits: &[LimitSpec], learning: Learning, now: Moment) {
+    pub(super) fn revise(&mut self, limits: &[LimitSpec], terms: Terms, now: Moment) {
         self.version += 1;
         let together = |limit: &&LimitSpec| limit.reach == Reach::Together;
         let name = &*self.name;
@@ -105,11 +105,11 @@ impl Group {
         for limit in limits.iter().filter(together).filter(|limit| limit.holds_for(name)) {
             let same = self.common.iter().position(|common| common.models == limit.models);
             if let Some(mut kept) = same.map(|index| self.common.swap_remove(index)) {
-                kept.ledger.revise(&limit.rules, learning, now);
+                kept.ledger.revise(&limit.rules, terms, now);
                 common.push(kept);
             } else {
                 self.next_common += 1;
-                let ledger = Ledger::new(&limit.rules, learning);
+                let ledger = Ledger::new(&limit.rules, terms);
                 common.push(Common { id: self.next_common, models: limit.models.clone(), ledger });
             }
         }
@@ -117,12 +117,7 @@ impl Group {
     }
 
     /// The cell of a model, made where there is none. `model` is its slot and its name.
-    pub(super) fn cell_or_make(
-        &mut self,
-        model: (u8, &str),
-        limits: &[LimitSpec],
-        learning: Learning,
-    ) {
+    pub(super) fn cell_or_make(&mut self, model: (u8, &str), limits: &[LimitSpec], terms: Terms) {
         let index = usize::from(model.0);
         if self.cells.get(index).is_some_and(Option::is_some) {
             return;
@@ -132,7 +127,7 @@ impl Group {
         }
         let rules = rules_for(limits, &self.name, model.1);
         let cell = Cell {
-            ledger: Ledger::new(&rules, learning),
+            ledger: Ledger::new(&rules, terms),
             common: self.common_of(model.1),
             quota: Gate::default(),
             circuit: Circuit::default(),
@@ -148,14 +143,22 @@ impl Group {
         &mut self,
         model: (u8, &str),
         limits: &[LimitSpec],
-        learning: Learning,
+        terms: Terms,
         now: Moment,
     ) {
         let common = self.common_of(model.1);
         let rules = rules_for(limits, &self.name, model.1);
         if let Some(cell) = self.cell_mut(model.0) {
-            cell.ledger.revise(&rules, learning, now);
+            cell.ledger.revise(&rules, terms, now);
             cell.common = common;
+        }
+    }
+
+    /// What the wall's clock reads.
+    pub(super) fn set_wall(&mut self, now: Now) {
+        let own = self.cells.iter_mut().flatten().map(|cell| &mut cell.ledger);
+        for ledger in own.chain(self.common.iter_mut().map(|common| &mut common.ledger)) {
+            ledger.set_wall(now);
         }
     }
 

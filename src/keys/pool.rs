@@ -1,8 +1,8 @@
 //! The pool of one provider: its keys, their quota groups, and all that is known of them.
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 use crate::formats::{Sample, Usage};
-use crate::limits::{self, Cost, Demand};
+use crate::limits::{self, Cost, Demand, Terms};
 
 use super::bits::{Bits, Weights};
 use super::group::{Common, Group};
@@ -28,6 +28,8 @@ pub struct Pool {
     pub(super) callers: Vec<(Box<str>, Access)>,
     pub(super) anyone: Access,
     pub(super) in_flight: u64,
+    /// What the wall's clock read when somebody last said.
+    wall: Option<Now>,
     /// Groups looked at for the latest choice: what a choice costs.
     pub(super) looked: u32,
 }
@@ -92,6 +94,22 @@ impl Pool {
         let mut pool = Self::default();
         pool.rebuild(spec, now);
         pool
+    }
+
+    /// What the wall's clock reads. Limits that end with a day or month of the calendar go by it, so it
+    /// is to be told before such a pool is used, and every few minutes, for clocks are put right.
+    pub fn set_wall(&mut self, now: Now) {
+        self.wall = Some(now);
+        for group in self.groups.iter_mut().flatten() {
+            group.version += 1;
+            group.set_wall(now);
+        }
+    }
+
+    /// How its ledgers are kept.
+    pub(super) const fn terms(&self) -> Terms {
+        let Spec { learning, charging, sharing, .. } = self.spec;
+        Terms { learning, charging, sharing, wall: self.wall }
     }
 
     /// The answer to that request carried these samples. To be called before it is settled.

@@ -179,11 +179,12 @@ impl Pool {
         for slot in models {
             self.connect_model(slot);
         }
+        let terms = self.terms();
         let Self { groups, models, spec, .. } = self;
         for group in groups.iter_mut().flatten() {
-            group.revise(&spec.limits, spec.learning, now);
+            group.revise(&spec.limits, terms, now);
             for (slot, model) in (0..=u8::MAX).zip(&models.list) {
-                group.revise_cell((slot, &model.name), &spec.limits, spec.learning, now);
+                group.revise_cell((slot, &model.name), &spec.limits, terms, now);
             }
         }
     }

@@ -48,7 +48,7 @@ impl Pool {
         let news = News { sent, told: judgement.retry_at, now, random };
         match judgement.verdict {
             Verdict::Ok | Verdict::RequestInvalid => {
-                self.carried(attempt);
+                self.carried(attempt, now);
                 self.worked(attempt, now)
             }
             Verdict::RateLimited => {
@@ -84,12 +84,12 @@ impl Pool {
     }
 
     /// No rate limit stood in the way.
-    fn carried(&mut self, attempt: &Reservation) {
+    fn carried(&mut self, attempt: &Reservation, now: Moment) {
         let known = self.models.live(attempt.model).is_some();
         let Some(group) = live(&mut self.groups, attempt.group) else { return };
         group.holds.carried(attempt.at());
         if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
-            cell.ledger.carried(&attempt.own);
+            cell.ledger.carried(&attempt.own, now);
         }
     }
 

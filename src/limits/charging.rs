@@ -91,7 +91,7 @@ enum UpFront {
 /// Tokens that stand when it has ended.
 #[derive(Clone, Copy)]
 enum InTheEnd {
-    /// What was taken.
+    /// What was taken, its estimate of the input put right.
     AsTaken,
     /// Input.
     Input,
@@ -222,7 +222,11 @@ impl Charging {
         let input = (usage.input - read).min(MOST);
         let output = usage.output.min(MOST);
         let tokens = match row.in_the_end {
-            InTheEnd::AsTaken => reserved.tokens.max(input),
+            InTheEnd::AsTaken => match row.up_front {
+                UpFront::Larger if reserved.tokens <= reserved.input => input,
+                UpFront::Larger => reserved.tokens.max(input),
+                _ => reserved.tokens.saturating_sub(reserved.input).saturating_add(input),
+            },
             InTheEnd::Input => input,
             InTheEnd::Used => input.saturating_add(output),
             InTheEnd::Burned => input.saturating_add(output.saturating_mul(burndown(model))),

@@ -179,12 +179,14 @@ fn refusals_without_a_hint_hold_for_one_second_growing_to_a_minute() {
     for _ in 0..8 {
         let refused = ledger.reserve(&tokens(10), now).unwrap();
         let until = ledger.refuse(&refused, None, None, now, 0);
+        ledger.settle(refused, &Cost::REQUEST, now);
         waits.push(until.since(now).as_secs());
         now = until;
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     let carried = ledger.reserve(&tokens(10), now + MINUTE).unwrap();
-    ledger.carried(&carried);
+    ledger.carried(&carried, now + MINUTE);
+    ledger.settle(carried, &tokens(10), now + MINUTE);
     let refused = ledger.reserve(&tokens(10), now + MINUTE).unwrap();
     let until = ledger.refuse(&refused, None, None, now + MINUTE, 0);
     assert_eq!(until, now + MINUTE + Duration::from_secs(1), "a success begins anew");

@@ -144,7 +144,7 @@ proptest! {
             };
             prop_assert!(now <= end);
             if let Ok(carried) = ledger.reserve(&tokens(cost), now) {
-                ledger.carried(&carried);
+                ledger.carried(&carried, now);
                 ledger.settle(carried, &tokens(cost), now);
             }
         }
