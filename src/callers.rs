@@ -3,6 +3,7 @@
 //! Pure: headers in, terms out.
 
 mod accounts;
+pub mod gate;
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::formats::{EndpointKind, Pattern};
 use crate::limits::Clause;
 
-pub use accounts::{Accounts, Asked, Key, MOST_ACCOUNTS, Reservation, Warning};
+pub use accounts::{Accounts, Asked, Key, MOST_ACCOUNTS, Reservation, Scope, Warning};
+pub use gate::Gate;
 
 /// Who may ask for what: the rules, and what holds where none matches.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use super::Per;
 use crate::clock::Moment;
 use crate::formats::EndpointKind;
 use crate::limits::{
-    self, Binding, Blocked, Clause, Cost, Learning, Ledger, Level, Mode, Sharing, Terms,
+    self, Binding, Blocked, Clause, Cost, Learning, Ledger, Level, Measure, Mode, Sharing, Terms,
 };
 
 /// Users, or models, of one caller that are counted apart. Beyond it the one that asked least
@@ -214,6 +214,30 @@ impl Accounts {
         worst.map_or(Ok(()), |(until, binding)| Err(Blocked::Until(until, binding)))
     }
 
+    /// When such a request could be carried if others that cost `ahead` were carried before it; now,
+    /// and the first of its limits, if that is no matter of time.
+    pub fn blocked(&mut self, scope: &Scope, cost: &Cost, ahead: &Cost, now: Moment) -> Blocked {
+        let mut worst: Option<(Moment, Binding)> = None;
+        match self.check(scope, cost, Mode::Enforce, now) {
+            Ok(()) => {}
+            Err(Blocked::Until(until, binding)) => worst = Some((until, binding)),
+            Err(oversized @ Blocked::Oversized(_)) => return oversized,
+        }
+        let (account, clauses) = self.account(scope.key);
+        for standing in clauses.iter().filter(|it| it.binds(scope)) {
+            let Some(ledger) = account.ledger_mut(standing.id) else { continue };
+            for level in ledger.levels(now) {
+                let binding = Binding::Limit(level.measure, level.window);
+                let until = now + refill(&level, cost, ahead);
+                if worst.is_none_or(|(latest, _)| until > latest) {
+                    worst = Some((until, binding));
+                }
+            }
+        }
+        let (until, binding) = worst.unwrap_or((now, Binding::Held(None)));
+        Blocked::Until(until, binding)
+    }
+
     /// Takes without checking, into debt if need be.
     pub fn take(&mut self, scope: &Scope, cost: &Cost, now: Moment) -> Reservation {
         let (account, clauses) = self.account(scope.key);
@@ -321,6 +345,11 @@ impl Accounts {
 }
 
 impl Scope {
+    /// Before all others of that account.
+    pub(super) fn first_of(key: Key) -> Self {
+        Self { key, clauses: SmallVec::new() }
+    }
+
     /// Which account pays.
     pub const fn key(&self) -> Key {
         self.key
@@ -337,6 +366,10 @@ impl Reservation {
 impl Standing {
     fn applies(&self, scope: &Scope) -> bool {
         self.in_force && scope.clauses.contains(&self.id)
+    }
+
+    fn binds(&self, scope: &Scope) -> bool {
+        self.applies(scope) && self.clause.mode == Mode::Enforce
     }
 }
 
@@ -377,6 +410,19 @@ impl Account {
             }
         }
     }
+}
+
+/// How long until there is enough of a limit for both.
+#[expect(clippy::cast_precision_loss, reason = "a prediction, of amounts far below 2^52")]
+fn refill(level: &Level, cost: &Cost, ahead: &Cost) -> Duration {
+    let Some(amount) = level.configured.filter(|_| level.measure != Measure::Concurrency) else {
+        return Duration::ZERO;
+    };
+    let part = amount as f64 / f64::from(level.replicas.max(1));
+    let need = cost.in_measure(level.measure).saturating_add(ahead.in_measure(level.measure));
+    let windows = need as f64 / part.max(1.0) - level.level;
+    Duration::try_from_secs_f64(windows.max(0.0) * level.window.as_secs_f64())
+        .unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
