@@ -11,10 +11,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use super::Priority;
-use super::accounts::{Accounts, Reservation, Scope};
+use super::accounts::{Accounts, Key, Reservation, Scope, Warning};
 use crate::clock::Moment;
-use crate::limits::{Binding, Blocked, Cost};
+use crate::limits::{Binding, Blocked, Cost, Mode};
 
 /// Requests of one caller that may wait for its limits.
 pub const MOST_WAITING: usize = 10_000;
@@ -85,6 +87,17 @@ pub enum Decision {
     Full(Moment, Binding),
     /// It is larger than that limit can ever hold.
     Oversized(Binding),
+}
+
+/// What would become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreseen {
+    /// It would go in.
+    Passes,
+    /// It would wait.
+    Waits,
+    /// It would be refused.
+    Refused,
 }
 
 impl<W> Gate<W> {
@@ -188,6 +201,25 @@ impl<W> Gate<W> {
             line.rewake(&mut self.wakes, &place.scope, Moment::ZERO);
         }
         Some(waiter.tag)
+    }
+
+    /// What would become of a request if all limits of that mode were enforced; nothing is taken.
+    pub fn foresee(&mut self, scope: &Scope, claim: &Claim, mode: Mode, now: Moment) -> Foreseen {
+        match self.accounts.check(scope, &claim.cost, mode, now) {
+            Ok(()) => Foreseen::Passes,
+            Err(Blocked::Until(until, _)) if until <= claim.deadline => Foreseen::Waits,
+            Err(Blocked::Until(..) | Blocked::Oversized(_)) => Foreseen::Refused,
+        }
+    }
+
+    /// Takes without checking, into debt if need be.
+    pub fn take(&mut self, scope: &Scope, cost: &Cost, now: Moment) -> Reservation {
+        self.accounts.take(scope, cost, now)
+    }
+
+    /// The limits of that account of whose use somebody wants to know.
+    pub fn warnings(&mut self, key: Key, now: Moment) -> SmallVec<[Warning; 1]> {
+        self.accounts.warnings(key, now)
     }
 
     /// When a request that waited in vain would go in.

@@ -6,13 +6,14 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 
+use super::allowance;
 use super::bounds;
 use super::exchange::Exchange;
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
-use crate::callers::Seen;
+use crate::callers::{Scope, Seen};
 use crate::formats::{self, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target};
 
@@ -32,6 +33,8 @@ pub(super) struct Errand {
     pub body: InBody,
     /// The most output tokens of one answer, to be put into a request that does not say any.
     pub max_output: Option<u64>,
+    /// What of its caller's limits counts it.
+    pub scope: Option<Scope>,
     /// Where it may go, in the order in which it is tried.
     pub resolved: Resolved,
     /// Whether it asks for another protocol.
@@ -77,8 +80,9 @@ pub(super) async fn read(
     }
     let max_output = bounds::check(exchange, &path, &mut facts, &body)?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
+    let scope = allowance::scope(exchange, parts, &path, &facts);
     let upgrade = tunnel::is_asked(parts);
-    Ok(Errand { door, path, facts, body, max_output, resolved, upgrade })
+    Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade })
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.

@@ -8,12 +8,15 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use smallvec::SmallVec;
 
 use super::answer::names::{ANTHROPIC_REQUEST_ID, REQUEST_ID, TRACE};
+use super::purse::Held;
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use crate::callers::{Seen, Terms};
 use crate::clock::{Moment, Now};
+use crate::formats::models::Price;
 use crate::formats::{EndpointKind, Judgement, Sample, Usage, Verdict};
 use crate::lifecycle::Clock;
+use crate::limits::{self, Cost};
 use crate::telemetry::metrics::Waiting;
 use crate::telemetry::{Lane, LaneId, Outcome, Record, Would};
 
@@ -37,6 +40,8 @@ pub struct Exchange {
     pub attempts: u32,
     /// Time spent waiting for capacity.
     pub queued: Duration,
+    /// What it took of its caller's own limits.
+    pub held: Option<Held>,
     method: Method,
     uri: Uri,
     request_id: Option<HeaderValue>,
@@ -44,6 +49,8 @@ pub struct Exchange {
     /// Time that was the client's, the provider's, or spent waiting for capacity.
     away: Duration,
     lane: Option<Arc<Lane>>,
+    /// What the model that is asked for costs, where that is known.
+    price: Option<Price>,
     failures: SmallVec<[(Arc<Lane>, Verdict); 2]>,
     last: Option<Last>,
     status: u16,
@@ -69,6 +76,8 @@ struct Last {
 pub struct Ending<'a> {
     /// Tokens that the provider counted.
     pub usage: Option<Usage>,
+    /// Output tokens that have passed, as far as can be told.
+    pub output: u64,
     /// `complete`, `cut`, `error`, `cancelled` or empty.
     pub word: &'a str,
 }
@@ -88,12 +97,14 @@ impl Exchange {
             clock,
             attempts: 0,
             queued: Duration::ZERO,
+            held: None,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             request_id: parts.headers.get(REQUEST_ID).cloned(),
             trace: parts.headers.get(TRACE).cloned(),
             away: Duration::ZERO,
             lane: None,
+            price: None,
             failures: SmallVec::new(),
             last: None,
             status: 0,
@@ -129,9 +140,13 @@ impl Exchange {
         self.away += waited;
     }
 
-    /// Notes who is asked now.
-    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>) {
+    /// Notes who is asked now, and what the model costs there.
+    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>, price: Option<Price>) {
         self.attempts += 1;
+        self.price = price;
+        if let Some(held) = &mut self.held {
+            held.sent();
+        }
         self.lane = Some(self.snapshot.lane(id, key));
     }
 
@@ -214,16 +229,56 @@ impl Exchange {
         self.snapshot.sheet.metrics().request_duration.observe(duration.as_secs_f64());
         let lane = self.lane.take().unwrap_or_else(|| self.snapshot.no_lane(self.caller));
         lane.request(outcome);
-        let cost = ending.usage.and_then(|usage| self.snapshot.cost(&lane.labels().model, &usage));
+        let cost = self.price.zip(ending.usage).map(|(price, usage)| price.of(&usage));
         if let Some(usage) = &ending.usage {
             lane.usage(usage, cost);
         }
+        self.settle(outcome, &ending);
         if outcome == Outcome::Ok {
             for (lane, verdict) in &self.failures {
                 lane.absorb(*verdict);
             }
         }
         self.write_record(&lane, outcome, ending, cost, duration);
+    }
+
+    /// Settles with the caller's own limits: what the provider counted, else what is known of it. A
+    /// request that Keyweir refused costs nothing, and one that the provider refused no tokens.
+    fn settle(&mut self, outcome: Outcome, ending: &Ending<'_>) {
+        let Some(held) = self.held.take() else { return };
+        let price = self.price.as_ref();
+        match (outcome, ending.usage) {
+            (Outcome::Ok, Some(usage)) => held.settle(&limits::charged_to_caller(&usage, price)),
+            (_, Some(usage)) => {
+                let usage = Usage { output: usage.output.max(ending.output), ..usage };
+                held.settle(&limits::charged_to_caller(&usage, price));
+            }
+            (Outcome::Refused, None) => held.cancel(),
+            (Outcome::ClientError | Outcome::UpstreamError, None) => held.settle(&Cost::REQUEST),
+            (Outcome::Ok, None) => {
+                let usage =
+                    Usage { input: held.cost().input, output: ending.output, ..Usage::default() };
+                held.settle(&limits::charged_to_caller(&usage, price));
+            }
+            // Dropped: given back if it was not sent, and charged whole if it was.
+            (Outcome::Cancelled, None) => drop(held),
+        }
+    }
+
+    /// Says aloud, once in a window, that much of a caller's limit is used.
+    pub fn warn(&self) {
+        let Some(held) = &self.held else { return };
+        for warning in held.warnings.iter().filter(|warning| warning.is_first) {
+            let (caller, limit) = (&**held.purse().name(), warning.limit);
+            let warnings = &self.snapshot.sheet.metrics().limit_warnings;
+            warnings.with_label_values(&[caller, limit]).inc();
+            tracing::warn!(
+                caller,
+                limit,
+                used = warning.used,
+                "A caller's limit is nearly used up"
+            );
+        }
     }
 
     fn write_record(
@@ -284,6 +339,6 @@ fn tightest(samples: &[Sample]) -> Option<Sample> {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.close(Outcome::Cancelled, Ending { usage: None, word: "cancelled" });
+        self.close(Outcome::Cancelled, Ending { word: "cancelled", ..Ending::default() });
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 
 use crate::config::used::{self, Config, KeySource};
 use crate::config::{Inventory, Shape};
@@ -76,13 +77,13 @@ impl Keyring {
     pub(super) fn fill(
         &mut self,
         provider: &used::Provider,
-        breaker: used::Breaker,
+        (breaker, sharing): (used::Breaker, Sharing),
         secrets: &Secrets,
+        wall: Timestamp,
     ) -> (Spec, Vec<Card>) {
-        let charging = provider.charging;
         let mut spec = Spec {
             keys: Vec::new(),
-            limits: provider.limits.iter().map(|written| limit(written, charging)).collect(),
+            limits: limits(provider, wall),
             learning: if provider.adaptive { Learning::On } else { Learning::Off },
             breaker: Breaker {
                 failures: breaker.failures,
@@ -90,8 +91,8 @@ impl Keyring {
                 open: breaker.open,
                 max_open: breaker.max_open,
             },
-            charging,
-            sharing: Sharing::Learned,
+            charging: provider.charging,
+            sharing,
         };
         let mut cards = Vec::new();
         if provider.keys.is_empty() {
@@ -175,6 +176,12 @@ fn keyless() -> KeySpec {
         callers: Vec::new(),
         fingerprint: None,
     }
+}
+
+/// What is granted at that time.
+pub(super) fn limits(provider: &used::Provider, wall: Timestamp) -> Vec<LimitSpec> {
+    let in_force = provider.limits.iter().filter(|limit| limit.clause.term.holds(wall));
+    in_force.map(|written| limit(written, provider.charging)).collect()
 }
 
 /// What is written, in the kind of window in which the provider counts it.
