@@ -201,7 +201,7 @@ pub struct LimitStatus {
     pub limit: String,
     /// Its window in seconds; 0 for concurrency.
     pub window_seconds: u64,
-    /// What the configuration grants.
+    /// What the configuration grants; of cost in millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<u64>,
     /// What the provider's answers have shown.
