@@ -34,11 +34,11 @@ mod told;
 mod window;
 
 pub use charging::{Charging, Demand, charged_to_caller};
-pub use durable::{Count, Damage, Snapshot};
+pub use durable::{Counts, Damage, Snapshot};
 pub use estimate::{Estimate, Estimator, Features};
 pub use estimates::Estimates;
 pub use hold::{Holds, jitter};
-pub use kinship::Kinship;
+pub use kinship::{Account, Kinship};
 pub use learn::Drift;
 pub use ledger::{Binding, Blocked, Ledger, Reservation, Terms};
 pub use lengths::Lengths;

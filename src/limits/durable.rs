@@ -26,21 +26,30 @@ pub struct Snapshot {
     ledgers: Vec<Entry>,
 }
 
-/// The counts of one ledger.
+/// The counts of one ledger, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
     owner: Vec<String>,
-    counts: Vec<Count>,
+    counts: Counts,
+}
+
+/// What was used of one ledger's long windows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    /// When that was so.
+    at: Wall,
+    limits: Vec<Count>,
 }
 
 /// What was used of one limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Count {
+struct Count {
     measure: Word,
     window_seconds: u64,
-    /// Units that were missing, when the snapshot was taken.
+    /// Units that were missing.
     used: u64,
     /// When all of them come back at once, where they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,21 +104,20 @@ impl Snapshot {
 
     /// Adds the counts of one ledger. `owner` says whose it is, from the large to the small: provider,
     /// quota group, model, or caller. More than can be read again are left out.
-    pub fn add(&mut self, owner: Vec<String>, counts: Vec<Count>) {
-        if !counts.is_empty() && self.ledgers.len() < MOST_LEDGERS {
+    pub fn add(&mut self, owner: Vec<String>, counts: Counts) {
+        if !counts.limits.is_empty() && self.ledgers.len() < MOST_LEDGERS {
             self.ledgers.push(Entry { owner, counts });
         }
     }
 
     /// The counts of that ledger, if it has any.
-    pub fn find(&self, owner: &[&str]) -> Option<&[Count]> {
-        let entry = self.ledgers.iter().find(|entry| entry.owner == owner);
-        entry.map(|entry| entry.counts.as_slice())
+    pub fn find(&self, owner: &[&str]) -> Option<&Counts> {
+        self.ledgers.iter().find(|entry| entry.owner == owner).map(|entry| &entry.counts)
     }
 
     /// Every owner and its counts.
-    pub fn iter(&self) -> impl Iterator<Item = (&[String], &[Count])> {
-        self.ledgers.iter().map(|entry| (entry.owner.as_slice(), entry.counts.as_slice()))
+    pub fn iter(&self) -> impl Iterator<Item = (&[String], &Counts)> {
+        self.ledgers.iter().map(|entry| (entry.owner.as_slice(), &entry.counts))
     }
 
     /// When it was taken.
@@ -143,7 +151,7 @@ impl Snapshot {
         if snapshot.at.0.duration_since(now.wall) > SKEW {
             return Err(Damage::Future(snapshot.at.0));
         }
-        let crowded = snapshot.ledgers.iter().any(|entry| entry.counts.len() > MOST_COUNTS);
+        let crowded = snapshot.ledgers.iter().any(|entry| entry.counts.limits.len() > MOST_COUNTS);
         if crowded || snapshot.ledgers.len() > MOST_LEDGERS {
             return Err(Damage::TooLarge);
         }
@@ -173,9 +181,9 @@ impl std::error::Error for Damage {
 
 impl Ledger {
     /// What was used of its windows of a day and more; nothing of those that are full.
-    pub fn long_counts(&self, now: Now) -> Vec<Count> {
+    pub fn long_counts(&self, now: Now) -> Counts {
         let long = self.limits.iter().filter(|limit| limit.known() && limit.length() >= LONG);
-        long.filter_map(|limit| {
+        let limits = long.filter_map(|limit| {
             let used = limit.used(now.at);
             Some(Count {
                 measure: Word::of(limit.measure)?,
@@ -184,23 +192,23 @@ impl Ledger {
                 ends: limit.ends().map(|ends| Wall(now.wall_at(ends))),
             })
             .filter(|_| used > 0)
-        })
-        .collect()
+        });
+        Counts { at: Wall(now.wall), limits: limits.collect() }
     }
 
-    /// Takes counts in that were taken at `taken`, as far as these limits are still there and what
-    /// was used has not come back since. Where more is counted already, that stays. Returns how many
-    /// were of use.
-    pub fn restore(&mut self, counts: &[Count], taken: Timestamp, now: Now) -> usize {
+    /// Takes counts of an earlier process in, as far as these limits are still there and what was used
+    /// has not come back since. Where more is counted already, that stays. Returns how many were of
+    /// use.
+    pub fn restore(&mut self, counts: &Counts, now: Now) -> usize {
         let mut restored = 0;
         let latest = self.next_seq();
-        for count in counts.iter().take(MOST_COUNTS) {
+        for count in counts.limits.iter().take(MOST_COUNTS) {
             let same = |limit: &&mut Limit| {
                 Word::of(limit.measure) == Some(count.measure)
                     && limit.length().as_secs() == count.window_seconds
             };
             let limit = self.limits.iter_mut().find(same);
-            let useful = limit.is_some_and(|limit| count.restore_to(limit, taken, latest, now));
+            let useful = limit.is_some_and(|limit| count.restore_to(limit, counts.at.0, latest, now));
             restored += usize::from(useful);
         }
         restored

@@ -2,10 +2,15 @@
 //! whose remaining drops by what the other has spent.
 //!
 //! For each told level, what is missing beyond our own use (the [`Drift`]) is set against what another
-//! group spent in that very time, by a regression in which the length of the time and the group's own
-//! spending stand beside it: others who draw on a group, be they of our own fleet, drain it with time
-//! and with the load, but not by just what another key of ours has spent. It only notices: what to do
-//! about it is for people to decide.
+//! group spent in that very time, by a regression in which the length of the time and what all our
+//! further groups spent stand beside it. Only where that explains the drain nearly to the unit are the
+//! two one: others who draw on a group, be they of our own fleet and under the same load, come by
+//! chance, and chance leaves a rest as large as the drain itself. It only notices: what to do about it
+//! is for people to decide.
+
+use std::collections::{HashMap, VecDeque};
+
+use smallvec::SmallVec;
 
 use crate::clock::Moment;
 use crate::formats::Dimension;
@@ -16,38 +21,50 @@ use super::rule::Cost;
 /// Watches the groups of one provider.
 #[derive(Debug, Default)]
 pub struct Kinship {
-    /// How much each group looks as if others drew on it, by its number.
-    signs: Vec<u8>,
-    suspects: Vec<Suspect>,
+    /// How much each account looks as if others drew on it.
+    signs: HashMap<Account, u8>,
+    suspects: Vec<Log>,
     pairs: Vec<Pair>,
+    /// Two groups that were found to be one.
+    told: Vec<(u16, u16)>,
 }
 
-/// A group that others draw on, whoever they are.
-#[derive(Debug)]
-struct Suspect {
-    group: u16,
-    /// All that it spent since it is one, at the latest moments at which it spent.
-    spent: [(Moment, Cost); REMEMBERED],
-    next: usize,
+/// What is counted together, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// The number of the quota group.
+    pub group: u16,
+    /// The number of the model: the same for all groups.
+    pub model: u16,
+}
+
+/// What a group spent that others draw on, whoever they are, at the latest moments at which it did.
+#[derive(Debug, Default)]
+struct Log {
+    account: Account,
+    /// When, and all that was spent by then since the log begins; the oldest first.
+    spent: VecDeque<(Moment, Cost)>,
 }
 
 /// What was seen of one group's drain and another's spending.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pair {
-    drained: u16,
+    drained: Account,
     spender: u16,
-    /// Sums of the products of one, time, own spending, the other's spending, and drain.
+    /// Sums of the products of one, time, what further groups spent in it, what the spender spent, and
+    /// drain.
     sums: [[f64; 5]; 5],
-    told: bool,
 }
 
-/// Drains in a row that make a suspect.
-const SIGNS: u8 = 8;
-/// Groups that are watched at a time, and moments remembered of each.
+/// Each drain counts two, and none takes one away: so many make a suspect, and so many are remembered.
+const SIGNS: u8 = 16;
+const CLEAR: u8 = 64;
+/// Accounts that are watched at a time, and moments remembered of each.
 const SUSPECTS: usize = 12;
-const REMEMBERED: usize = 64;
-/// Groups that are counted at all.
-const MOST_GROUPS: u16 = 1 << 10;
+const REMEMBERED: usize = 256;
+/// Accounts that signs are counted of, and pairs that are told at most.
+const MOST_ACCOUNTS: usize = 4_096;
+const MOST_TOLD: usize = 1_024;
 /// What was seen before counts so much when something new is seen.
 const KEPT: f64 = 0.99;
 /// Less than this says nothing.
@@ -55,121 +72,111 @@ const ENOUGH: f64 = 30.0;
 /// The other's spending, and nothing else, is what drains it: one for one, by more than chance.
 const ONE_FOR_ONE: std::ops::RangeInclusive<f64> = 0.75..=1.25;
 const SIGMAS: f64 = 8.0;
-const EXPLAINED: f64 = 0.15;
+/// What may be left unexplained, as a variance: a quarter of the drain, where chance would leave all of
+/// it, and what the rounding to whole units makes.
+const UNEXPLAINED: f64 = 0.25;
+const ROUNDING: f64 = 0.2;
 
 impl Kinship {
-    /// A request was sent with that group.
-    pub fn sent(&mut self, group: u16, cost: &Cost, now: Moment) {
-        if let Some(suspect) = self.suspects.iter_mut().find(|suspect| suspect.group == group) {
-            suspect.spend(cost, now);
+    /// A request was sent that counts there.
+    pub fn sent(&mut self, account: Account, cost: &Cost, now: Moment) {
+        if let Some(log) = self.suspects.iter_mut().find(|log| log.account == account) {
+            log.spend(cost, now);
         }
     }
 
-    /// A group's level was told, and that is what others took of it. Returns the group whose spending
-    /// it was, if that has become certain: once for each two.
-    pub fn observed(&mut self, group: u16, drift: &Drift) -> Option<u16> {
-        if !self.suspect(group, drift) {
+    /// A level was told, and that is what others took. Returns the group whose spending it was, if
+    /// that has become certain: once for each two.
+    pub fn observed(&mut self, account: Account, drift: &Drift) -> Option<u16> {
+        if !self.is_suspect(account, drift) {
             return None;
         }
         let Drift { dimension, units, from, to } = *drift;
-        let spent = |suspect: &Suspect| suspect.between(dimension, from, to);
-        let own = self.suspects.iter().find(|suspect| suspect.group == group).and_then(spent)?;
-        let others = self.suspects.iter().filter(|suspect| suspect.group != group);
-        let others: Vec<_> =
-            others.filter_map(|other| Some((other.group, spent(other)?))).collect();
+        let others = self.suspects.iter().filter(|log| {
+            log.account.model == account.model && log.account.group != account.group
+        });
+        let spent = |log: &Log| Some((log.account.group, log.between(dimension, from, to)?));
+        let others: SmallVec<[_; SUSPECTS]> = others.filter_map(spent).collect();
+        let all: f64 = others.iter().map(|(_, spent)| spent).sum();
         let time = to.since(from).as_secs_f64();
         let mut found = None;
         for (spender, spent) in others {
-            let pair = self.pair(group, spender);
-            pair.add([1.0, time, own, spent, as_f64(units)]);
-            if !pair.told && pair.is_certain() {
-                pair.told = true;
+            let pair = self.pair(account, spender);
+            pair.add([1.0, time, all - spent, spent, units]);
+            if pair.is_certain() {
                 found = Some(spender);
             }
         }
-        let spender = found?;
-        self.pair(spender, group).told = true;
-        Some(spender)
+        let two = found.map(|spender| (account.group.min(spender), account.group.max(spender)))?;
+        if self.told.contains(&two) || self.told.len() >= MOST_TOLD {
+            return None;
+        }
+        self.told.push(two);
+        found
     }
 
     /// That number is another group's from now on.
-    pub fn forget(&mut self, group: u16) {
-        if let Some(signs) = self.signs.get_mut(usize::from(group)) {
-            *signs = 0;
-        }
-        self.suspects.retain(|suspect| suspect.group != group);
-        self.pairs.retain(|pair| pair.drained != group && pair.spender != group);
+    pub fn forget_group(&mut self, group: u16) {
+        self.signs.retain(|account, _| account.group != group);
+        self.suspects.retain(|log| log.account.group != group);
+        self.pairs.retain(|pair| pair.drained.group != group && pair.spender != group);
+        self.told.retain(|(a, b)| *a != group && *b != group);
     }
 
-    /// Whether others seem to draw on that group.
-    fn suspect(&mut self, group: u16, drift: &Drift) -> bool {
-        if group >= MOST_GROUPS {
-            return false;
+    /// Whether others seem to draw there.
+    fn is_suspect(&mut self, account: Account, drift: &Drift) -> bool {
+        if self.signs.len() >= MOST_ACCOUNTS && !self.signs.contains_key(&account) {
+            self.signs.clear();
         }
-        let at = usize::from(group);
-        if self.signs.len() <= at {
-            self.signs.resize(at + 1, 0);
-        }
-        let Some(signs) = self.signs.get_mut(at) else { return false };
-        let known = self.suspects.iter().any(|suspect| suspect.group == group);
-        *signs = if drift.units > 0 { signs.saturating_add(2) } else { signs.saturating_sub(1) };
+        let signs = self.signs.entry(account).or_default();
+        let more = drift.units > 0.5;
+        *signs = if more { (*signs + 2).min(CLEAR) } else { signs.saturating_sub(1) };
+        let known = self.suspects.iter().any(|log| log.account == account);
         if known && *signs == 0 {
-            self.suspects.retain(|suspect| suspect.group != group);
+            self.suspects.retain(|log| log.account != account);
             return false;
         }
-        let begins = !known && *signs >= 2 * SIGNS && self.suspects.len() < SUSPECTS;
-        if begins {
-            *signs = 8 * SIGNS;
-            self.suspects.push(Suspect::new(group, drift.to));
+        if !known && *signs >= SIGNS && self.suspects.len() < SUSPECTS {
+            *signs = CLEAR;
+            let spent = VecDeque::from([(drift.to, Cost::default())]);
+            self.suspects.push(Log { account, spent });
         }
-        *signs = (*signs).min(8 * SIGNS);
         known
     }
 
-    fn pair(&mut self, drained: u16, spender: u16) -> &mut Pair {
+    fn pair(&mut self, drained: Account, spender: u16) -> &mut Pair {
         let same = |pair: &Pair| pair.drained == drained && pair.spender == spender;
         let at = self.pairs.iter().position(same).unwrap_or_else(|| {
             if self.pairs.len() >= SUSPECTS * SUSPECTS {
                 self.pairs.remove(0);
             }
-            self.pairs.push(Pair { drained, spender, sums: [[0.0; 5]; 5], told: false });
+            self.pairs.push(Pair { drained, spender, ..Pair::default() });
             self.pairs.len() - 1
         });
-        // It is there: just found, or just pushed.
-        let last = self.pairs.len() - 1;
-        #[expect(clippy::indexing_slicing, reason = "found or pushed a line above")]
-        &mut self.pairs[at.min(last)]
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
+        &mut self.pairs[at]
     }
 }
 
-impl Suspect {
-    fn new(group: u16, now: Moment) -> Self {
-        Self { group, spent: [(now, Cost::default()); REMEMBERED], next: 1 }
-    }
-
+impl Log {
     fn spend(&mut self, cost: &Cost, now: Moment) {
-        let before = self.entry(self.next + REMEMBERED - 1);
-        if let Some(entry) = self.spent.get_mut(self.next % REMEMBERED) {
-            *entry = (now, before.1.wrapping_add(*cost));
+        let before = self.spent.back().map_or_else(Cost::default, |(_, spent)| *spent);
+        if self.spent.len() >= REMEMBERED {
+            self.spent.pop_front();
         }
-        self.next = self.next % REMEMBERED + 1;
+        self.spent.push_back((now, before.wrapping_add(*cost)));
     }
 
-    fn entry(&self, at: usize) -> (Moment, Cost) {
-        self.spent.get(at % REMEMBERED).copied().unwrap_or_default()
-    }
-
-    /// What it spent after one moment and until another; `None` if that is not remembered any more.
+    /// What was spent after one moment and until another; `None` if that is not remembered any more.
     fn between(&self, dimension: Dimension, from: Moment, to: Moment) -> Option<f64> {
         let (before, after) = (self.until(from)?, self.until(to)?);
-        Some(as_f64_unsigned(after.of(dimension).wrapping_sub(before.of(dimension))))
+        Some(as_f64(after.of(dimension).wrapping_sub(before.of(dimension))))
     }
 
-    /// All that it had spent by that moment.
+    /// All that had been spent by that moment.
     fn until(&self, moment: Moment) -> Option<Cost> {
-        let newest_first =
-            (0..REMEMBERED).map(|back| self.entry(self.next + 2 * REMEMBERED - 1 - back));
-        newest_first.into_iter().find(|(at, _)| *at <= moment).map(|(_, spent)| spent)
+        let after = self.spent.partition_point(|(at, _)| *at <= moment);
+        self.spent.get(after.checked_sub(1)?).map(|(_, spent)| *spent)
     }
 }
 
@@ -188,21 +195,23 @@ impl Pair {
         if count < ENOUGH {
             return false;
         }
-        // Elimination of the constant, the time and the own spending leaves what the other's spending
-        // and the drain have in common beyond these. The sums are symmetric, and stay so.
+        // Elimination of the constant, the time and the further groups leaves what the spender's
+        // spending and the drain have in common beyond these. The sums are symmetric, and stay so.
         let mut sums = self.sums;
         for pivot in 0..3 {
             eliminate(&mut sums, pivot);
         }
         let [_, _, _, [.., spent, common], [.., drained]] = sums;
-        if spent <= 1e-6 * count || drained <= 1e-6 * count {
+        if spent <= 1e-6 * count {
             return false;
         }
+        let [[.., drain], ..] = self.sums;
         let slope = common / spent;
-        let explained = common * slope / drained;
-        let rest = (drained - common * slope).max(1e-9 * drained);
-        let sigma = (rest / (count - 4.0) / spent).sqrt();
-        ONE_FOR_ONE.contains(&slope) && slope / sigma >= SIGMAS && explained >= EXPLAINED
+        let rest = (drained - common * slope).max(0.0) / (count - 4.0);
+        let sigma = (rest.max(1e-6) / spent).sqrt();
+        ONE_FOR_ONE.contains(&slope)
+            && slope / sigma >= SIGMAS
+            && rest <= UNEXPLAINED * drain / count + ROUNDING
     }
 }
 
@@ -219,12 +228,7 @@ fn eliminate(sums: &mut [[f64; 5]; 5], pivot: usize) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-const fn as_f64(units: i64) -> f64 {
-    units as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-const fn as_f64_unsigned(units: u64) -> f64 {
+const fn as_f64(units: u64) -> f64 {
     units as f64
 }
 
@@ -236,11 +240,8 @@ mod tests {
 
     impl Dice {
         fn unit(&mut self) -> f64 {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            as_f64_unsigned(self.0 >> 40) / as_f64_unsigned(1 << 24)
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            as_f64(self.0 >> 40) / as_f64(1 << 24)
         }
     }
 
@@ -267,13 +268,14 @@ mod tests {
             ours += 1;
             own[group] += 1;
             let id = u16::try_from(group).unwrap();
-            kinship.sent(id, &Cost::REQUEST, moment);
+            let account = Account { group: id, model: 7 };
+            kinship.sent(account, &Cost::REQUEST, moment);
             let taken = real[accounts[group]];
             if let Some((from, before, own_before)) = seen[group] {
-                let units = (taken - before) as i64 - (own[group] - own_before) as i64;
+                let units = as_f64(taken - before) - as_f64(own[group] - own_before);
                 let dimension = Dimension::Requests;
                 let drift = Drift { dimension, units, from, to: moment };
-                found.extend(kinship.observed(id, &drift).map(|other| (id, other)));
+                found.extend(kinship.observed(account, &drift).map(|other| (id, other)));
             }
             seen[group] = Some((moment, taken, own[group]));
         }
@@ -287,20 +289,10 @@ mod tests {
     }
 
     #[test]
-    fn so_they_are_among_others_and_while_others_draw_too() {
-        for others in [0, 1, 2] {
-            for bursty in [false, true] {
-                let found = play(&[0, 1, 0, 3], others, bursty, 6_000);
-                let mut pair = found.first().copied().unwrap_or_default();
-                if pair.0 > pair.1 {
-                    pair = (pair.1, pair.0);
-                }
-                assert_eq!(
-                    (found.len(), pair),
-                    (1, (0, 2)),
-                    "{others} others, {bursty}: {found:?}"
-                );
-            }
+    fn so_they_are_among_others_however_the_load_varies() {
+        for bursty in [false, true] {
+            let found = play(&[0, 1, 0, 3], 0, bursty, 1_000);
+            assert!(matches!(found[..], [(0, 2) | (2, 0)]), "{bursty}: {found:?}");
         }
     }
 
@@ -314,10 +306,27 @@ mod tests {
     fn groups_that_others_draw_on_as_we_do_are_not_taken_for_one() {
         for others in 1..8 {
             for bursty in [false, true] {
-                let found = play(&[0, 1, 2], others, bursty, 6_000);
+                let found = play(&[0, 1, 2], others, bursty, 20_000);
                 assert!(found.is_empty(), "{others} others, {bursty}: {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_watched_is_bounded() {
+        let mut kinship = Kinship::default();
+        let (from, to) = (Moment::from_nanos(1), Moment::from_nanos(2));
+        let drift = Drift { dimension: Dimension::Requests, units: 5.0, from, to };
+        for group in 0..1_000 {
+            for model in 0..10 {
+                let account = Account { group, model };
+                for _ in 0..9 {
+                    kinship.observed(account, &drift);
+                }
+                kinship.sent(account, &Cost::REQUEST, to);
+            }
+        }
+        assert!(kinship.signs.len() <= MOST_ACCOUNTS && kinship.suspects.len() <= SUSPECTS);
     }
 
     #[test]
@@ -325,15 +334,18 @@ mod tests {
         let mut kinship = Kinship::default();
         let drift = Drift {
             dimension: Dimension::Requests,
-            units: 5,
+            units: 5.0,
             from: Moment::from_nanos(1),
             to: Moment::from_nanos(2),
         };
-        for group in [0, 1, u16::MAX] {
-            (0..20).for_each(|_| drop(kinship.observed(group, &drift)));
+        for group in [0, 1] {
+            let account = Account { group, model: 0 };
+            for _ in 0..20 {
+                kinship.observed(account, &drift);
+            }
         }
         assert_eq!(kinship.suspects.len(), 2);
-        kinship.forget(1);
+        kinship.forget_group(1);
         assert_eq!((kinship.suspects.len(), kinship.pairs.len()), (1, 0));
     }
 }

@@ -18,12 +18,12 @@ const USUAL: Duration = Duration::from_mins(1);
 const ROUNDING: u64 = 1_000;
 
 /// What others took of a limit between two requests whose answers told of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drift {
     /// What is counted.
     pub dimension: Dimension,
     /// Units; negative where there was more than was believed.
-    pub units: i64,
+    pub units: f64,
     /// When the earlier of the two requests was sent.
     pub from: Moment,
     /// When the later one was.

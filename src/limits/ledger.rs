@@ -402,6 +402,13 @@ impl Ledger {
     }
 }
 
+impl Terms {
+    /// Both clocks at that moment, if anybody has said what the wall's reads.
+    pub fn now(&self, at: Moment) -> Option<Now> {
+        self.wall.map(|wall| Now { at, wall: wall.wall_at(at) })
+    }
+}
+
 impl From<Learning> for Terms {
     /// A provider that charges as most do, and nothing is known of others.
     fn from(learning: Learning) -> Self {

@@ -35,10 +35,10 @@ pub(super) struct Limit {
 }
 
 /// What others took of a limit between two requests whose answers told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Drift {
     /// Units; negative where there was more than was believed.
-    pub(super) units: i64,
+    pub(super) units: f64,
     /// When the two requests were sent.
     pub(super) from: Moment,
     pub(super) to: Moment,
@@ -288,10 +288,8 @@ impl Limit {
         self.share_out(now);
         let (depth, missing) = self.fill.gauge(now);
         self.draw.level_is(depth.saturating_sub(missing), depth, now);
-        drift.map(|nanos| {
-            let units = i64::try_from(self.size.units(nanos.unsigned_abs())).unwrap_or(i64::MAX);
-            Drift { units: units.saturating_mul(nanos.signum()), from, to: sight.sent }
-        })
+        let unit = self.size.nanos(1);
+        drift.map(|nanos| Drift { units: in_units(nanos, unit), from, to: sight.sent })
     }
 
     fn share_out(&mut self, now: Moment) {
@@ -446,6 +444,11 @@ pub(super) const FREE: u32 = 1 << 10;
 #[expect(clippy::cast_precision_loss, reason = "a gauge for people")]
 pub(super) fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what others took, as far as it can be told")]
+fn in_units(nanos: i64, unit: u64) -> f64 {
+    nanos as f64 / unit.max(1) as f64
 }
 
 pub(super) fn nanos(length: Duration) -> u64 {

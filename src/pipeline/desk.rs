@@ -194,6 +194,7 @@ impl Desk {
                 self.lock().pool.key_name(id).map(str::to_owned)
             }
             Event::GroupClosed(id, ..)
+            | Event::SharedQuota(id, _)
             | Event::GroupReopened(id)
             | Event::BreakerOpened(id, _)
             | Event::BreakerClosed(id) => self.lock().pool.group_name(id).map(str::to_owned),
@@ -230,6 +231,15 @@ impl Desk {
             ),
             Event::BreakerClosed(_) => {
                 tracing::info!(provider, quota_group = name, "Breaker closed");
+            }
+            Event::SharedQuota(_, other) => {
+                let other = self.lock().pool.group_name(other).unwrap_or_default().to_owned();
+                tracing::warn!(
+                    provider,
+                    quota_group = name,
+                    other,
+                    "Two quota groups draw on the same limits, give their keys one `quotaGroup`"
+                );
             }
         }
     }
@@ -276,14 +286,14 @@ impl Spending {
         let Some(reservation) = &self.reservation else { return };
         let now = self.desk.clock.moment();
         let mut state = self.desk.lock();
-        state.pool.observe(reservation, answer.samples, now);
+        let noticed = state.pool.observe(reservation, answer.samples, now);
         let random = fastrand::u64(..);
         let event = state.pool.report(reservation, answer.judgement, now, random);
         drop(state);
         // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
         // stream may be far away.
         self.desk.lines.call();
-        if let Some(event) = event {
+        for event in event.into_iter().chain(noticed) {
             self.desk.tell(event, answer.judgement.code.as_deref());
         }
     }
