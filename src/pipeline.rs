@@ -3,7 +3,6 @@
 mod admit;
 mod answer;
 mod attempt;
-mod charge;
 mod desk;
 mod entry;
 mod exchange;
