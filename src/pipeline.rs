@@ -5,7 +5,6 @@ mod allowance;
 mod answer;
 mod attempt;
 mod bounds;
-mod charge;
 mod desk;
 mod entry;
 mod exchange;

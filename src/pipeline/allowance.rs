@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::HeaderName;
 use http::request::Parts;
 
-use super::charge;
+use super::desk::Desk;
 use super::entry::Errand;
 use super::exchange::Exchange;
 use super::purse::{Arrival, Purse, Short};
@@ -126,32 +126,27 @@ fn foresee(exchange: &mut Exchange, foreseen: Foreseen) {
 }
 
 /// What to reserve for the request: its input, and as much output as it allows. Where it does not say,
-/// as much as most answers have, which is a guess.
+/// as much as most answers have, which is a guess. Of the targets that it may go to, the dearest.
 fn cost(exchange: &Exchange, errand: &Errand, purse: &Purse, scope: &Scope) -> Cost {
-    let demand = demand(errand);
-    let guess = dearest(exchange, errand, &demand);
-    if demand.max_output.is_some() {
-        return guess;
+    let snapshot = &exchange.snapshot;
+    let (mut certain, mut guess) = (Cost::REQUEST, Cost::REQUEST);
+    for target in &errand.resolved.targets {
+        let model = target.model.as_deref().unwrap_or_default();
+        let provider = snapshot.providers.get(target.provider);
+        let demand = provider.map(|provider| demand(&provider.desk, model, errand));
+        let (demand, price) = (demand.unwrap_or_default(), snapshot.price(model));
+        let least = Demand { output_high: 0, ..demand };
+        certain = certain.max(&least.of_caller(price.as_ref()));
+        guess = guess.max(&demand.of_caller(price.as_ref()));
     }
-    let certain = Demand { output: 0, output_high: 0, ..demand };
-    purse.within(scope, &dearest(exchange, errand, &certain), &guess)
+    purse.within(scope, &certain, &guess)
 }
 
-/// What that costs at the dearest of the targets that it may go to.
-fn dearest(exchange: &Exchange, errand: &Errand, demand: &Demand) -> Cost {
-    let targets = errand.resolved.targets.iter();
-    let costs = targets.map(|target| {
-        let price = target.model.as_deref().and_then(|model| exchange.snapshot.price(model));
-        demand.of_caller(price.as_ref())
-    });
-    costs.fold(Cost::REQUEST, |dearest, cost| dearest.max(&cost))
-}
-
-fn demand(errand: &Errand) -> Demand {
+fn demand(desk: &Desk, model: &str, errand: &Errand) -> Demand {
     match errand.path.kind {
-        EndpointKind::Chat | EndpointKind::Completions => charge::demand(&errand.facts),
+        EndpointKind::Chat | EndpointKind::Completions => desk.demand(model, &errand.facts),
         EndpointKind::Embeddings | EndpointKind::Rerank | EndpointKind::Moderations => {
-            Demand { output: 0, output_high: 0, ..charge::demand(&errand.facts) }
+            Demand { output: 0, output_high: 0, ..desk.demand(model, &errand.facts) }
         }
         // What these use is told by their answers, if at all.
         EndpointKind::CountTokens

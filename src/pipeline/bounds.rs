@@ -1,38 +1,60 @@
 //! What a caller may ask for in one request: its models, and how much goes in and comes out.
 
-use super::charge;
+use std::sync::Arc;
+
 use super::entry::InBody;
 use super::exchange::Exchange;
 use super::refusal::{Reason, Refusal};
 use crate::callers::Caller;
 use crate::formats::{self, Facts, PathFacts};
 use crate::limits::Mode;
+use crate::routes::Resolved;
 use crate::telemetry::Would;
 
-/// Says no to what the caller may not ask for. A request that does not say how many output tokens it
-/// allows is given the caller's bound; what it is for one answer is returned, to be put into it.
-pub(super) fn check(
+/// Says no to a model that the caller may not ask for.
+pub(super) fn check_model(
     exchange: &mut Exchange,
     path: &PathFacts,
-    facts: &mut Facts,
-    body: &InBody,
+    facts: &Facts,
+) -> Result<(), Refusal> {
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let rule = snapshot.callers.all().nth(exchange.caller);
+    enforce(exchange, rule.map_or(Ok(()), |rule| model(rule, path, facts))).map(|_| ())
+}
+
+/// Says no to more input and output than the caller may ask for. A request that does not say how many
+/// output tokens it allows is given the caller's bound; what it is for one answer is returned, to be
+/// put into it.
+pub(super) fn check_size(
+    exchange: &mut Exchange,
+    path: &PathFacts,
+    (facts, body): (&mut Facts, &InBody),
+    resolved: &Resolved,
 ) -> Result<Option<u64>, Refusal> {
-    let snapshot = std::sync::Arc::clone(&exchange.snapshot);
+    let snapshot = Arc::clone(&exchange.snapshot);
     let Some(rule) = snapshot.callers.all().nth(exchange.caller) else { return Ok(None) };
-    let found = model(rule, path, facts)
-        .and_then(|()| input(rule, facts))
-        .and_then(|()| output(rule, path, facts, body));
-    match (found, snapshot.mode) {
+    let target = resolved.targets.first();
+    let provider = target.and_then(|target| snapshot.providers.get(target.provider));
+    let model = target.and_then(|target| target.model.as_deref()).unwrap_or_default();
+    let input = || provider.map_or(0, |provider| provider.desk.input(model, facts));
+    let found = check_input(rule, input).and_then(|()| output(rule, path, facts, body));
+    let most = enforce(exchange, found)?.flatten();
+    if snapshot.mode == Mode::Observe {
+        return Ok(None);
+    }
+    facts.max_output = most.or(facts.max_output);
+    Ok(most)
+}
+
+/// What is only observed is no reason to refuse anything.
+fn enforce<T>(exchange: &mut Exchange, found: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    match (found, exchange.snapshot.mode) {
+        (Ok(found), _) => Ok(Some(found)),
         (Err(refusal), Mode::Enforce) => Err(refusal),
         (Err(_), Mode::Observe) => {
             exchange.would(Would::Refused);
             Ok(None)
         }
-        (Ok(most), Mode::Enforce) => {
-            facts.max_output = most.or(facts.max_output);
-            Ok(most)
-        }
-        (Ok(_), Mode::Observe) => Ok(None),
     }
 }
 
@@ -52,9 +74,9 @@ fn model(rule: &Caller, path: &PathFacts, facts: &Facts) -> Result<(), Refusal> 
     Err(Refusal::new(Reason::ModelNotAllowed, message))
 }
 
-fn input(rule: &Caller, facts: &Facts) -> Result<(), Refusal> {
+fn check_input(rule: &Caller, input: impl FnOnce() -> u64) -> Result<(), Refusal> {
     let Some(most) = rule.max_input else { return Ok(()) };
-    let input = charge::demand(facts).input;
+    let input = input();
     if input <= most {
         return Ok(());
     }

@@ -78,8 +78,9 @@ pub(super) async fn read(
         exchange.identify(&seen(&path, parts, facts.model.as_deref()));
         check_body(exchange, &body)?;
     }
-    let max_output = bounds::check(exchange, &path, &mut facts, &body)?;
+    bounds::check_model(exchange, &path, &facts)?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
+    let max_output = bounds::check_size(exchange, &path, (&mut facts, &body), &resolved)?;
     let scope = allowance::scope(exchange, parts, &path, &facts);
     let upgrade = tunnel::is_asked(parts);
     Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade })

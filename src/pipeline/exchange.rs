@@ -42,6 +42,8 @@ pub struct Exchange {
     pub queued: Duration,
     /// What it took of its caller's own limits.
     pub held: Option<Held>,
+    /// Output tokens that have passed, as far as can be told.
+    pub flowed: u64,
     method: Method,
     uri: Uri,
     request_id: Option<HeaderValue>,
@@ -76,8 +78,6 @@ struct Last {
 pub struct Ending<'a> {
     /// Tokens that the provider counted.
     pub usage: Option<Usage>,
-    /// Output tokens that have passed, as far as can be told.
-    pub output: u64,
     /// `complete`, `cut`, `error`, `cancelled` or empty.
     pub word: &'a str,
 }
@@ -98,6 +98,7 @@ impl Exchange {
             attempts: 0,
             queued: Duration::ZERO,
             held: None,
+            flowed: 0,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             request_id: parts.headers.get(REQUEST_ID).cloned(),
@@ -250,14 +251,14 @@ impl Exchange {
         match (outcome, ending.usage) {
             (Outcome::Ok, Some(usage)) => held.settle(&limits::charged_to_caller(&usage, price)),
             (_, Some(usage)) => {
-                let usage = Usage { output: usage.output.max(ending.output), ..usage };
+                let usage = Usage { output: usage.output.max(self.flowed), ..usage };
                 held.settle(&limits::charged_to_caller(&usage, price));
             }
             (Outcome::Refused, None) => held.cancel(),
             (Outcome::ClientError | Outcome::UpstreamError, None) => held.settle(&Cost::REQUEST),
             (Outcome::Ok, None) => {
                 let usage =
-                    Usage { input: held.cost().input, output: ending.output, ..Usage::default() };
+                    Usage { input: held.cost().input, output: self.flowed, ..Usage::default() };
                 held.settle(&limits::charged_to_caller(&usage, price));
             }
             // Dropped: given back if it was not sent, and charged whole if it was.

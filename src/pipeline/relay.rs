@@ -10,7 +10,6 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
-use super::charge::BYTES_PER_TOKEN;
 use super::desk::Spending;
 use super::exchange::{Ending, Exchange};
 use crate::formats::Meter;
@@ -203,11 +202,11 @@ impl Relay {
             }
             (None, Ended::Error { .. }) => (outcome, "error"),
         };
-        let (usage, output) = (reading.usage, reading.output / BYTES_PER_TOKEN);
+        let usage = reading.usage;
         if let Some(spending) = self.spending.take() {
             spending.settle(&reading, &mut self.exchange);
         }
-        self.exchange.close(outcome, Ending { usage, output, word });
+        self.exchange.close(outcome, Ending { usage, word });
     }
 
     /// Everything that is ready, in one piece.
