@@ -136,7 +136,7 @@ fn choose(pool: &mut Pool, random: u64, now: Moment) -> Choice {
         caller: "checkout",
         cost: cost(),
         tried: &tried,
-        preferred: None,
+        prefix: None,
         stored_in: None,
         body: Body::Replayable,
         random,

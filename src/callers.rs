@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::formats::Pattern;
+pub use crate::limits::Priority;
 
 /// Who may ask for what: the rules, and what holds where none matches.
 #[derive(Clone, Debug, Default)]
@@ -34,18 +35,6 @@ pub struct Caller {
     pub models: Vec<Pattern>,
     /// The largest body it may send, in bytes, where smaller than the server's.
     pub max_body: Option<u64>,
-}
-
-/// The class a request waits in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Priority {
-    /// Served when nothing else waits.
-    Batch,
-    /// The usual.
-    #[default]
-    Normal,
-    /// Served first.
-    High,
 }
 
 /// What a request was granted: its rule's terms, within which its own headers choose.
@@ -121,25 +110,6 @@ impl Default for Caller {
             models: Vec::new(),
             max_body: None,
         }
-    }
-}
-
-impl Priority {
-    /// Every class, lowest first.
-    pub const ALL: [Self; 3] = [Self::Batch, Self::Normal, Self::High];
-
-    /// The word for it in configuration, headers and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Batch => "batch",
-            Self::Normal => "normal",
-            Self::High => "high",
-        }
-    }
-
-    /// The class of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 }
 

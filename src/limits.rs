@@ -8,17 +8,20 @@
 //! Pure: times and random numbers are handed in. It knows nothing of keys, providers or callers.
 
 mod bucket;
+mod claim;
 mod hold;
 mod learn;
 mod ledger;
 mod level;
 mod queue;
 mod rule;
+mod supply;
 
+pub use claim::{Claim, Priority};
 pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
 pub use level::Level;
-pub use queue::{Queue, Ticket};
+pub use queue::{Ahead, LaneId, Order, PATIENCE, Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::clock::Moment;
 use crate::formats::Sample;
-use crate::limits::{self, Cost};
+use crate::limits::{self, Cost, Priority};
 
 use super::bits::{Bits, Weights};
 use super::group::{Common, Group};
@@ -66,6 +66,8 @@ pub struct Reservation {
     /// What was taken from limits that several models share.
     pub(super) common: Vec<(u32, limits::Reservation)>,
     pub(super) probe: Probe,
+    /// In which class and for whom it was sent.
+    pub(super) whose: (Priority, u64),
 }
 
 /// Whether a request finds out if something can be used again.
@@ -116,6 +118,7 @@ impl Pool {
                 cell.ledger.observe(&reservation.own, &[*sample], now);
             }
         }
+        self.happened(reservation.group.slot, model.slot);
     }
 
     /// It was never sent: everything goes back.
@@ -154,6 +157,20 @@ impl Pool {
                 close(&mut cell.ledger, own, end, now);
             }
         }
+        self.happened(id.slot, model.slot);
+    }
+
+    /// Something happened to a model of a group, and to all models that share a limit with it: what
+    /// was known of them is looked at again.
+    pub(super) fn happened(&mut self, group: u8, model: u8) {
+        let shared = self.groups.get(usize::from(group)).and_then(Option::as_ref);
+        if shared.is_some_and(|group| !group.common.is_empty()) {
+            for model in &mut self.models.list {
+                model.refusals.forget(group);
+            }
+        } else if let Some(model) = self.models.get_mut(model) {
+            model.refusals.forget(group);
+        }
     }
 
     /// The name of a key, as long as it is in the pool.
@@ -186,12 +203,10 @@ impl Pool {
     }
 }
 
-/// The group of that id, for something that happens to it.
+/// The group of that id.
 pub(super) fn live(groups: &mut [Option<Group>], id: GroupId) -> Option<&mut Group> {
     let group = groups.get_mut(usize::from(id.slot))?.as_mut();
-    let group = group.filter(|group| group.generation == id.generation)?;
-    group.version += 1;
-    Some(group)
+    group.filter(|group| group.generation == id.generation)
 }
 
 fn close(ledger: &mut limits::Ledger, part: limits::Reservation, end: End<'_>, now: Moment) {

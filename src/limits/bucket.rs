@@ -376,6 +376,22 @@ impl Bucket {
         share(self.window.saturating_sub(self.missing(pending, now)), self.window)
     }
 
+    /// Whether `units` can be taken at `at` if nothing is taken before.
+    pub(super) fn would_carry(&self, units: u64, pending: u64, at: Moment) -> bool {
+        units == 0 || !self.known() || self.shortfall(units, pending, at).is_none()
+    }
+
+    /// How much can be taken from now until `by`, if it is taken as it is refilled.
+    pub(super) fn supply(&self, pending: u64, now: Moment, by: Moment) -> u64 {
+        if !self.known() {
+            return u64::MAX;
+        }
+        let time = by.as_nanos().saturating_sub(now.as_nanos());
+        let ripe = self.window.saturating_add(time).saturating_sub(self.missing(pending, now));
+        let units = u128::from(ripe) * u128::from(self.amount) / u128::from(self.window);
+        u64::try_from(units).unwrap_or(u64::MAX)
+    }
+
     /// What is told of it.
     pub(super) fn level(&self, pending: u64, now: Moment) -> Level {
         Level {

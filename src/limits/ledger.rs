@@ -20,17 +20,17 @@ use super::rule::{Cost, Learning, Measure, Rule};
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub(super) buckets: Vec<Bucket>,
-    concurrency: Option<u64>,
-    in_flight: u64,
+    pub(super) concurrency: Option<u64>,
+    pub(super) in_flight: u64,
     /// Output reserved and not settled yet.
-    pending: u64,
+    pub(super) pending: u64,
     /// All that was ever taken, wrapping: the difference to an earlier value is what was sent since.
     pub(super) sent: Cost,
     /// The number of the newest charge.
     pub(super) seq: u64,
     holds: Holds,
     /// How long a request is under way, smoothed.
-    turnover: Duration,
+    pub(super) turnover: Duration,
     pub(super) learning: Learning,
 }
 

@@ -156,7 +156,7 @@ impl Trial<'_> {
             caller: self.caller(),
             cost: charge::estimate(dialect.unwrap_or(Dialect::Generic), &self.errand.facts),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
-            preferred: None,
+            prefix: None,
             stored_in: leg.and_then(|leg| leg.stored_in),
             body: match &self.errand.body {
                 InBody::Streams(replay) if replay.may_spill() => Body::Once,

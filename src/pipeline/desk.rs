@@ -394,7 +394,7 @@ mod tests {
             caller: "",
             cost: Cost { requests: 1, tokens: 80, input: 80, output: 0 },
             tried: &Tried::NOTHING,
-            preferred: None,
+            prefix: None,
             stored_in: None,
             body: Body::Replayable,
             random: 0,

@@ -1,0 +1,107 @@
+//! What limits give in a time to come, for those who predict how long a wait will be.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::formats::Dimension;
+
+use super::ledger::Ledger;
+use super::rule::Cost;
+
+impl Ledger {
+    /// How much of each dimension can be taken from now until `by`, if it is taken as it is
+    /// refilled; `u64::MAX` where nothing limits it.
+    pub fn supply(&self, now: Moment, by: Moment) -> Cost {
+        let mut supply = Cost::UNLIMITED;
+        for bucket in &self.buckets {
+            let units = bucket.supply(self.pending, now, by);
+            let slot = match bucket.dimension {
+                Dimension::Requests => &mut supply.requests,
+                Dimension::Tokens => &mut supply.tokens,
+                Dimension::InputTokens => &mut supply.input,
+                Dimension::OutputTokens => &mut supply.output,
+            };
+            *slot = units.min(*slot);
+        }
+        supply.requests = supply.requests.min(self.places(by.since(now)));
+        supply
+    }
+
+    /// Whether the levels will allow a request of that cost at `at` if nothing else is taken before.
+    pub fn would_carry(&self, cost: &Cost, at: Moment) -> bool {
+        let mut buckets = self.buckets.iter();
+        self.held_until(cost) <= at
+            && buckets.all(|bucket| bucket.would_carry(cost.of(bucket.dimension), self.pending, at))
+    }
+
+    /// How many requests find a place in that time, if each takes as long as those before it did.
+    fn places(&self, time: Duration) -> u64 {
+        let Some(limit) = self.concurrency else { return u64::MAX };
+        let turned = u128::from(limit).saturating_mul(time.as_nanos());
+        let Some(turned) = turned.checked_div(self.turnover.as_nanos()) else { return u64::MAX };
+        let free = limit.saturating_sub(self.in_flight);
+        free.saturating_add(u64::try_from(turned).unwrap_or(u64::MAX))
+    }
+}
+
+impl Cost {
+    /// A request that costs some of everything.
+    pub const ANY: Self = Self { requests: 1, tokens: 1, input: 1, output: 1 };
+
+    /// What no limit bounds.
+    pub const UNLIMITED: Self =
+        Self { requests: u64::MAX, tokens: u64::MAX, input: u64::MAX, output: u64::MAX };
+
+    /// What `each` makes of either's amount, dimension by dimension.
+    #[must_use]
+    pub fn with(self, other: Self, each: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            requests: each(self.requests, other.requests),
+            tokens: each(self.tokens, other.tokens),
+            input: each(self.input, other.input),
+            output: each(self.output, other.output),
+        }
+    }
+
+    /// Both together, at most what a number holds.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        self.with(more, u64::saturating_add)
+    }
+
+    /// What is left without `less`, and at least nothing.
+    #[must_use]
+    pub fn minus(self, less: Self) -> Self {
+        self.with(less, u64::saturating_sub)
+    }
+
+    /// The smaller of each.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        self.with(other, u64::min)
+    }
+
+    /// So many parts of so many of each.
+    #[must_use]
+    pub fn part(self, parts: u64, of: u64) -> Self {
+        self.with(self, |amount, _| {
+            let product = u128::from(amount) * u128::from(parts);
+            let share = product.checked_div(u128::from(of)).unwrap_or(0);
+            u64::try_from(share).unwrap_or(u64::MAX)
+        })
+    }
+
+    /// Whether there is as much of everything as in `other`.
+    pub const fn covers(&self, other: &Self) -> bool {
+        self.requests >= other.requests
+            && self.tokens >= other.tokens
+            && self.input >= other.input
+            && self.output >= other.output
+    }
+
+    /// The tokens that count when callers are to get the same: as charged, or as used where more;
+    /// a request without any counts as one.
+    pub fn work(&self) -> u64 {
+        self.tokens.max(self.input.saturating_add(self.output)).max(1)
+    }
+}
