@@ -21,8 +21,9 @@ pub use claim::{Claim, Priority};
 pub use hold::{Holds, jitter};
 pub use ledger::{Binding, Blocked, Ledger, Reservation};
 pub use level::Level;
-pub use queue::{Ahead, LaneId, Order, PATIENCE, Queue, Ticket};
+pub use queue::{Ahead, LaneId, Order, Own, PATIENCE, Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
+pub use supply::{AHEAD, Supply};
 
 #[cfg(test)]
 mod tests;

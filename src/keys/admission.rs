@@ -21,7 +21,7 @@ mod room;
 
 use std::collections::VecDeque;
 
-use super::ask::{Ask, Choice, Nothing};
+use super::ask::{Ask, Choice, Nothing, Wait};
 use super::bits::Bits;
 use super::budget::RetryBudget;
 use super::models::ModelId;
@@ -90,6 +90,8 @@ pub struct Refused {
     pub ahead: u64,
     /// What decided.
     pub why: Why,
+    /// When a group that it has tried can be tried again, within the retry budget.
+    pub again: Option<Moment>,
 }
 
 /// What decides that a request is not let in.
@@ -99,6 +101,13 @@ pub enum Why {
     Late,
     /// As many wait as may, and none of them is of a lower class or of a caller with more waiting.
     Full,
+}
+
+impl Refused {
+    /// Nobody is before it, and still it is too late.
+    const fn late(wait: &Wait) -> Self {
+        Self { until: wait.until, ahead: 0, why: Why::Late, again: wait.again }
+    }
 }
 
 /// Requests that may wait for one provider.
@@ -145,8 +154,7 @@ impl<W> Admission<W> {
                 }
                 Choice::Nothing(nothing) => return Decision::Now(Outcome::Nothing(nothing)),
                 Choice::Wait(wait) if wait.until > claim.deadline || now >= claim.deadline => {
-                    let refused = Refused { until: wait.until, ahead: 0, why: Why::Late };
-                    return Decision::Now(Outcome::Refused(refused));
+                    return Decision::Now(Outcome::Refused(Refused::late(&wait)));
                 }
                 Choice::Wait(_) => {}
             }

@@ -7,8 +7,9 @@ use super::affinity;
 use super::ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 use super::bits::{Bits, Dice};
 use super::group::{Standing, Why};
-use super::refusals::Refusal;
+use super::models::Model;
 use super::pool::{Access, KeyId, Pool, Probe, Reservation};
+use super::refusals::Refusal;
 
 /// Groups drawn at random before all are looked at.
 const DRAWS: u32 = 4;
@@ -212,7 +213,9 @@ impl Pool {
     fn survey(&mut self, field: &Field, ask: &Ask<'_>, now: Moment) -> Survey {
         let mut survey = Survey::default();
         let mut rest = field.groups;
-        if let Some(model) = self.models.get(field.model) {
+        let all_open =
+            |model: &&Model| model.keys.and(field.access.keys).without(field.open).is_empty();
+        if let Some(model) = self.models.get(field.model).filter(all_open) {
             // Whoever waits asks again and again: most groups answer from memory.
             for slot in field.groups.without(ask.tried.groups).iter() {
                 if let Some(refusal) = model.refusals.same(slot, &ask.cost, now) {

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
-use crate::limits::{Binding, Blocked, Cost, Holds, Learning, Ledger, Measure};
+use crate::limits::{AHEAD, Binding, Blocked, Cost, Holds, Learning, Ledger, Measure, Supply};
 
 use super::affinity;
 use super::bits::Bits;
@@ -216,14 +216,13 @@ impl Group {
     /// Whether a request of `cost` could still be carried at `at` if one of `more` were carried now.
     pub(super) fn spares(&self, model: u8, cost: &Cost, more: &Cost, at: Moment) -> bool {
         let both = cost.plus(*more);
-        self.cell(model).is_none_or(|cell| {
-            self.ledgers(cell).all(|ledger| ledger.would_carry(&both, at))
-        })
+        self.cell(model)
+            .is_none_or(|cell| self.ledgers(cell).all(|ledger| ledger.would_carry(&both, at)))
     }
 
-    /// How much of each dimension it can give to a model from now until `by`.
-    pub(super) fn supply(&self, model: u8, now: Moment, by: Moment) -> Cost {
-        let Some(cell) = self.cell(model) else { return Cost::UNLIMITED };
+    /// What it can give to a model from now on.
+    pub(super) fn supply(&self, model: u8, now: Moment) -> Supply {
+        let Some(cell) = self.cell(model) else { return [Cost::UNLIMITED; AHEAD.len()] };
         let gates = [&self.gate, &cell.quota, &cell.circuit.gate];
         let closed = gates.into_iter().filter_map(|gate| match gate.door(now) {
             Door::Closed(until, _) => Some(until),
@@ -231,11 +230,24 @@ impl Group {
         });
         let held = self.holds.until(&Cost::ANY).0.max(cell.ledger.held_until(&Cost::ANY));
         let opens = closed.fold(held, Moment::max);
-        if by < opens {
-            return Cost::default();
+        let mut supply = cell.ledger.supply(now);
+        for common in self.common.iter().filter(|common| cell.common.contains(&common.id)) {
+            for (least, other) in supply.iter_mut().zip(common.ledger.supply(now)) {
+                *least = least.least(other);
+            }
         }
-        let supplies = self.ledgers(cell).map(|ledger| ledger.supply(now, by));
-        supplies.fold(Cost::UNLIMITED, Cost::least)
+        for (sum, _) in supply.iter_mut().zip(AHEAD).filter(|(_, time)| now + *time < opens) {
+            *sum = Cost::default();
+        }
+        supply
+    }
+
+    /// What is left of that limit, of 1: of the scarcest, where several have its name.
+    pub(super) fn level(&self, model: u8, binding: Binding, now: Moment) -> Option<f64> {
+        let Binding::Limit(measure, window) = binding else { return None };
+        let levels = self.ledgers(self.cell(model)?).flat_map(|ledger| ledger.levels(now));
+        let mine = levels.filter(|level| level.measure == measure && level.window == window);
+        mine.map(|level| level.level).min_by(f64::total_cmp)
     }
 
     /// All limits that count a cell's model.

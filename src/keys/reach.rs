@@ -1,7 +1,7 @@
 //! What those who wait together can count on.
 
 use crate::clock::Moment;
-use crate::limits::Cost;
+use crate::limits::{Cost, Supply};
 
 use super::ask::Ask;
 use super::bits::Bits;
@@ -30,17 +30,27 @@ impl Pool {
         Reach { model: field.model, groups }
     }
 
-    /// How much of each dimension those groups can give together from now until `by`.
-    pub(super) fn supply(&self, reach: &Reach, now: Moment, by: Moment) -> Cost {
+    /// What those groups can give together from now on.
+    pub(super) fn supply(&self, reach: &Reach, now: Moment) -> Supply {
+        let mut supply = Supply::default();
         let groups = reach.groups.iter();
-        let groups = groups.filter_map(|slot| self.groups.get(usize::from(slot))?.as_ref());
-        let supplies = groups.map(|group| group.supply(reach.model, now, by));
-        supplies.fold(Cost::default(), Cost::plus)
+        for group in groups.filter_map(|slot| self.groups.get(usize::from(slot))?.as_ref()) {
+            for (sum, more) in supply.iter_mut().zip(group.supply(reach.model, now)) {
+                *sum = sum.plus(more);
+            }
+        }
+        supply
     }
 
     /// Whether what is kept of a group for a request of that model will still be enough if one of
     /// `cost` is sent there first.
-    pub(super) fn spares(&self, model: &str, group: u8, kept: (&Cost, Moment), cost: &Cost) -> bool {
+    pub(super) fn spares(
+        &self,
+        model: &str,
+        group: u8,
+        kept: (&Cost, Moment),
+        cost: &Cost,
+    ) -> bool {
         let Some(slot) = self.models.slot(model) else { return true };
         let group = self.groups.get(usize::from(group)).and_then(Option::as_ref);
         group.is_none_or(|group| group.spares(slot, kept.0, cost, kept.1))

@@ -51,12 +51,7 @@ impl Pool {
         event
     }
 
-    fn act(
-        &mut self,
-        attempt: &Reservation,
-        judgement: &Judgement,
-        news: &News,
-    ) -> Option<Event> {
+    fn act(&mut self, attempt: &Reservation, judgement: &Judgement, news: &News) -> Option<Event> {
         let (now, random) = (news.now, news.random);
         match judgement.verdict {
             Verdict::Ok | Verdict::RequestInvalid => {

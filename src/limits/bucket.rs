@@ -12,6 +12,7 @@ use crate::formats::Dimension;
 use super::ledger::{ratio, share};
 use super::level::Level;
 use super::rule::{Learning, Measure, Rule};
+use super::supply::part;
 
 /// One limit: `amount` units refilled evenly over `window` nanoseconds.
 #[derive(Clone, Debug)]
@@ -381,15 +382,17 @@ impl Bucket {
         units == 0 || !self.known() || self.shortfall(units, pending, at).is_none()
     }
 
-    /// How much can be taken from now until `by`, if it is taken as it is refilled.
-    pub(super) fn supply(&self, pending: u64, now: Moment, by: Moment) -> u64 {
-        if !self.known() {
-            return u64::MAX;
-        }
-        let time = by.as_nanos().saturating_sub(now.as_nanos());
-        let ripe = self.window.saturating_add(time).saturating_sub(self.missing(pending, now));
-        let units = u128::from(ripe) * u128::from(self.amount) / u128::from(self.window);
-        u64::try_from(units).unwrap_or(u64::MAX)
+    /// How much is left; less than nothing in debt.
+    pub(super) fn level_at(&self, pending: u64, now: Moment) -> i64 {
+        let missing = part(self.missing(pending, now), self.amount, self.window);
+        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+        i64::try_from(self.amount).unwrap_or(i64::MAX).saturating_sub(missing)
+    }
+
+    /// How much is refilled in that time.
+    pub(super) fn refill(&self, time: Duration) -> i64 {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        i64::try_from(part(nanos, self.amount, self.window)).unwrap_or(i64::MAX)
     }
 
     /// What is told of it.

@@ -18,7 +18,8 @@ use smallvec::SmallVec;
 
 use super::claim::{Claim, Priority};
 use super::rule::Cost;
-use class::{Class, Whose};
+use super::supply::part;
+use class::{Class, Reranked};
 use line::{Line, Rank};
 
 /// Those who wait for limits that they share. `L` is what is known of a lane, `W` of who waits.
@@ -57,6 +58,15 @@ pub struct Ahead {
     pub count: u64,
 }
 
+/// Which of a caller's own waiting requests count as served before another of its.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// All: no wait is longer than that.
+    All,
+    /// Those with earlier deadlines.
+    ByDeadline,
+}
+
 #[derive(Debug)]
 struct Waiter<W> {
     number: u64,
@@ -76,7 +86,7 @@ struct Lane<L> {
 /// A lower class comes first once it has been passed over by so many times its next request.
 pub const PATIENCE: u64 = 32;
 /// Those at the head of a lane that are looked at together.
-pub const WINDOW: usize = 4;
+const WINDOW: usize = 4;
 /// The most that one request counts, so that sums never overflow.
 const MOST: u64 = 1 << 48;
 
@@ -119,9 +129,10 @@ impl<L, W> Queue<L, W> {
         let work = claim.cost.work();
         let ticket = self.seat(Waiter { number: self.number, lane, claim, work, tag });
         let floor = self.floor(claim.priority);
-        let (Some(class), Some(lane)) =
-            (self.classes.get_mut(claim.priority as usize), self.lanes.get_mut(usize::from(lane.0)))
-        else {
+        let (Some(class), Some(lane)) = (
+            self.classes.get_mut(claim.priority as usize),
+            self.lanes.get_mut(usize::from(lane.0)),
+        ) else {
             return ticket;
         };
         let rank = class.enter(&claim, work, floor, self.number);
@@ -160,8 +171,7 @@ impl<L, W> Queue<L, W> {
         let (reserved, actual) = (reserved.work().min(MOST), actual.work().min(MOST));
         if reserved != actual {
             let (priority, caller) = whose;
-            let settle =
-                |served: u64| served.saturating_add(actual).saturating_sub(reserved);
+            let settle = |served: u64| served.saturating_add(actual).saturating_sub(reserved);
             self.charge(priority, caller, settle);
         }
     }
@@ -222,7 +232,7 @@ impl<L, W> Queue<L, W> {
 
     /// What would be served before somebody who came now: everything of the classes above, and of
     /// its own class what every caller gets until it has had as much.
-    pub fn ahead(&self, claim: &Claim) -> Ahead {
+    pub fn ahead(&self, claim: &Claim, own: Own) -> Ahead {
         let above = Priority::ALL.into_iter().filter(|class| *class > claim.priority);
         let above = above.filter_map(|class| self.classes.get(class as usize));
         let mut ahead = above.fold(Ahead::default(), |ahead, class| Ahead {
@@ -230,24 +240,32 @@ impl<L, W> Queue<L, W> {
             count: ahead.count + class.waiting() as u64,
         });
         if let Some(class) = self.classes.get(claim.priority as usize) {
-            let (cost, count) = class.before(claim, self.own_share(claim));
+            let (rank, work) = class.caller(claim.caller).unwrap_or_default();
+            let before = match own {
+                Own::All => work,
+                Own::ByDeadline => self.before_deadline(claim, rank, work),
+            };
+            let (cost, count) = class.before(work, before, claim.cost.work());
             ahead.cost = ahead.cost.plus(cost);
             ahead.count += count;
         }
         ahead
     }
 
-    /// The part of the caller's own waiting requests whose deadlines come first, in thousandths, as
-    /// if their deadlines were evenly spread.
-    fn own_share(&self, claim: &Claim) -> u64 {
+    /// Of a caller's work that waits, the part whose deadlines come before the claim's, as if they
+    /// were evenly spread.
+    fn before_deadline(&self, claim: &Claim, rank: Rank, work: u64) -> u64 {
         let lines = self.lanes.iter().filter_map(|lane| lane.lines.get(claim.priority as usize));
-        let rank = self.classes.get(claim.priority as usize).and_then(|c| c.rank(claim.caller));
-        let spans = lines.filter_map(|line| line.span(rank?));
+        let spans = lines.filter_map(|line| line.span(rank));
         let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
-        let Some((first, last)) = span else { return 0 };
-        let (all, mine) = (last.since(first).as_nanos(), claim.deadline.since(first).as_nanos());
-        let share = (mine * 1_000).checked_div(all).map_or(1_000, |share| share.min(1_000));
-        if claim.deadline < first { 0 } else { u64::try_from(share).unwrap_or(1_000) }
+        let Some((first, last)) = span.filter(|(first, _)| claim.deadline >= *first) else {
+            return 0;
+        };
+        let mine = last.min(claim.deadline).as_nanos() - first.as_nanos();
+        match last.as_nanos() - first.as_nanos() {
+            0 => work,
+            all => part(work, mine, all),
+        }
     }
 
     /// Who is to make way when there are too many: of that class, the caller with the most that
@@ -257,11 +275,6 @@ impl<L, W> Queue<L, W> {
         let lines = self.lanes.iter().filter_map(|lane| lane.lines.get(priority as usize));
         let last = lines.filter_map(|line| line.last(whose)).max()?;
         Some((work, self.ticket(last.1)?))
-    }
-
-    /// The work of a caller that waits in that class.
-    pub fn work_of(&self, (priority, caller): (Priority, u64)) -> u64 {
-        self.classes.get(priority as usize).map_or(0, |class| class.work_of(caller))
     }
 
     /// How many wait in that class.
@@ -302,19 +315,19 @@ impl<L, W> Queue<L, W> {
         let waiter = self.waiters.get_mut(ticket.slot as usize)?.take()?;
         self.vacant.push(ticket.slot);
         self.len -= 1;
-        let Claim { priority, caller, deadline, .. } = waiter.claim;
+        let Claim { priority, deadline, .. } = waiter.claim;
         let class = self.classes.get_mut(priority as usize)?;
-        let rank = class.rank(caller)?;
-        let line = self.lanes.get_mut(usize::from(waiter.lane.0))?.lines.get_mut(priority as usize)?;
+        let rank = class.exit(&waiter.claim, waiter.work)?;
+        let line =
+            self.lanes.get_mut(usize::from(waiter.lane.0))?.lines.get_mut(priority as usize)?;
         line.remove(rank, (deadline, waiter.number));
-        class.exit(&waiter.claim, waiter.work);
         Some(waiter)
     }
 
     /// Changes what a caller has been served, and its rank with it wherever it waits.
     fn charge(&mut self, priority: Priority, caller: u64, change: impl FnOnce(u64) -> u64) {
         let Some(class) = self.classes.get_mut(priority as usize) else { return };
-        let Some(Whose { old, new }) = class.charge(caller, change) else { return };
+        let Some(Reranked { old, new }) = class.charge(caller, change) else { return };
         for lane in &mut self.lanes {
             if let Some(line) = lane.lines.get_mut(priority as usize) {
                 line.rerank(old, new);

@@ -8,22 +8,47 @@ use crate::formats::Dimension;
 use super::ledger::Ledger;
 use super::rule::Cost;
 
+/// How far ahead a [`Supply`] looks.
+pub const AHEAD: [Duration; 12] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_hours(1),
+    Duration::from_hours(24),
+];
+
+/// What can be taken until each of [`AHEAD`] if it is taken as it is refilled; `u64::MAX` where
+/// nothing limits it.
+pub type Supply = [Cost; AHEAD.len()];
+
 impl Ledger {
-    /// How much of each dimension can be taken from now until `by`, if it is taken as it is
-    /// refilled; `u64::MAX` where nothing limits it.
-    pub fn supply(&self, now: Moment, by: Moment) -> Cost {
-        let mut supply = Cost::UNLIMITED;
-        for bucket in &self.buckets {
-            let units = bucket.supply(self.pending, now, by);
-            let slot = match bucket.dimension {
-                Dimension::Requests => &mut supply.requests,
-                Dimension::Tokens => &mut supply.tokens,
-                Dimension::InputTokens => &mut supply.input,
-                Dimension::OutputTokens => &mut supply.output,
-            };
-            *slot = units.min(*slot);
+    /// What can be taken from now on.
+    pub fn supply(&self, now: Moment) -> Supply {
+        let mut supply = [Cost::UNLIMITED; AHEAD.len()];
+        for bucket in self.buckets.iter().filter(|bucket| bucket.known()) {
+            let (at_once, in_a_day) = (bucket.level_at(self.pending, now), bucket.refill(DAY));
+            for (sum, time) in supply.iter_mut().zip(AHEAD) {
+                let refill = in_a_day.saturating_mul(millis(time)) / millis(DAY);
+                let units = at_once.saturating_add(refill);
+                let slot = match bucket.dimension {
+                    Dimension::Requests => &mut sum.requests,
+                    Dimension::Tokens => &mut sum.tokens,
+                    Dimension::InputTokens => &mut sum.input,
+                    Dimension::OutputTokens => &mut sum.output,
+                };
+                *slot = u64::try_from(units).unwrap_or(0).min(*slot);
+            }
         }
-        supply.requests = supply.requests.min(self.places(by.since(now)));
+        for (sum, time) in supply.iter_mut().zip(AHEAD).filter(|_| self.concurrency.is_some()) {
+            sum.requests = self.places(time).min(sum.requests);
+        }
         supply
     }
 
@@ -42,6 +67,12 @@ impl Ledger {
         let free = limit.saturating_sub(self.in_flight);
         free.saturating_add(u64::try_from(turned).unwrap_or(u64::MAX))
     }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Cost {
@@ -84,11 +115,7 @@ impl Cost {
     /// So many parts of so many of each.
     #[must_use]
     pub fn part(self, parts: u64, of: u64) -> Self {
-        self.with(self, |amount, _| {
-            let product = u128::from(amount) * u128::from(parts);
-            let share = product.checked_div(u128::from(of)).unwrap_or(0);
-            u64::try_from(share).unwrap_or(u64::MAX)
-        })
+        self.with(self, |amount, _| part(amount, parts, of))
     }
 
     /// Whether there is as much of everything as in `other`.
@@ -104,4 +131,13 @@ impl Cost {
     pub fn work(&self) -> u64 {
         self.tokens.max(self.input.saturating_add(self.output)).max(1)
     }
+}
+
+/// So many parts of so many of an amount; nothing, where there are none.
+pub(super) fn part(amount: u64, parts: u64, of: u64) -> u64 {
+    if let Some(product) = amount.checked_mul(parts) {
+        return product.checked_div(of).unwrap_or(0);
+    }
+    let share = (u128::from(amount) * u128::from(parts)).checked_div(u128::from(of)).unwrap_or(0);
+    u64::try_from(share).unwrap_or(u64::MAX)
 }

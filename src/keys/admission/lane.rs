@@ -111,7 +111,7 @@ impl Lane {
     }
 
     /// When its first can go at the soonest, as far as is known.
-    pub(super) fn soonest(&self) -> Moment {
-        self.earmark.map_or(Moment::ZERO, |earmark| earmark.at)
+    pub(super) fn soonest(&self) -> Option<Moment> {
+        self.earmark.map(|earmark| earmark.at)
     }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::limits::{Cost, PATIENCE, Priority};
+use crate::limits::{AHEAD, Cost, PATIENCE, Priority, Supply};
 
 /// What groups give in the time to come, worked out now and then.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
     at: Option<Moment>,
-    /// What can be taken from then until each of [`TIMES`].
-    supply: [Cost; TIMES.len()],
+    /// What can be taken from then on.
+    supply: Supply,
     /// What had been taken by then.
     taken: Cost,
 }
@@ -24,34 +24,10 @@ pub(super) struct Demand {
     lately: [Cost; 3],
 }
 
-/// An outlook holds for so long: as precise as anybody plans by.
-const HOLDS: Duration = Duration::from_millis(50);
+/// An outlook holds for so long; what is taken meanwhile is reckoned with.
+const HOLDS: Duration = Duration::from_millis(250);
 /// Demand is counted over twice this.
 const PERIOD: Duration = Duration::from_secs(5);
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// The times that an outlook looks ahead.
-const TIMES: [Duration; 16] = [
-    millis(0),
-    millis(250),
-    millis(500),
-    millis(1_000),
-    millis(2_000),
-    millis(4_000),
-    millis(8_000),
-    millis(15_000),
-    millis(30_000),
-    millis(60_000),
-    millis(120_000),
-    millis(300_000),
-    millis(900_000),
-    millis(3_600_000),
-    millis(21_600_000),
-    millis(86_400_000),
-];
 
 impl Outlook {
     /// Whether it is too old to go by.
@@ -59,12 +35,9 @@ impl Outlook {
         self.at.is_none_or(|at| now.since(at) >= HOLDS)
     }
 
-    /// Looks ahead; `supply` tells what can be taken until a moment.
-    pub(super) fn renew(&mut self, taken: Cost, now: Moment, supply: impl Fn(Moment) -> Cost) {
-        (self.at, self.taken) = (Some(now), taken);
-        for (slot, time) in self.supply.iter_mut().zip(TIMES) {
-            *slot = supply(now + time);
-        }
+    /// Looks ahead: `supply` can be taken from now on.
+    pub(super) const fn renew(&mut self, taken: Cost, now: Moment, supply: Supply) {
+        (self.at, self.taken, self.supply) = (Some(now), taken, supply);
     }
 
     /// The moment at which `need` will have been given, where what is taken amounts to `taken` by now
@@ -73,10 +46,13 @@ impl Outlook {
         let at = self.at.unwrap_or_default();
         let need = need.plus(taken.minus(self.taken));
         let (mut before, mut best) = (Duration::ZERO, Cost::default());
-        for (time, supply) in TIMES.into_iter().zip(self.supply) {
+        for (time, supply) in AHEAD.into_iter().zip(self.supply) {
             // Others leave one part in so many; what was to be had sooner is still to be had.
-            let theirs = rival.part(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), 1_000);
-            let left = supply.minus(theirs).with(supply.part(1, PATIENCE), u64::max);
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let left = supply.with(rival, |supply, rival| {
+                let theirs = rival.saturating_mul(millis) / 1_000;
+                supply.saturating_sub(theirs).max(supply / PATIENCE)
+            });
             let reach = left.with(best, u64::max);
             if reach.covers(&need) {
                 return at + between((before, best), (time, reach), need);
@@ -107,9 +83,10 @@ impl Demand {
     /// What the classes above that one ask for in a second.
     pub(super) fn above(&self, class: Priority, now: Moment) -> Cost {
         let above = Priority::ALL.into_iter().filter(|other| *other > class);
-        let sums = above.flat_map(|other| [&self.before, &self.lately].map(|c| c.get(other as usize)));
+        let sums =
+            above.flat_map(|other| [&self.before, &self.lately].map(|c| c.get(other as usize)));
         let sum = sums.flatten().fold(Cost::default(), |sum, more| sum.plus(*more));
-        let time = now.since(self.since).max(millis(1_000));
+        let time = now.since(self.since).max(Duration::from_secs(1));
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         sum.part(1_000, millis)
     }
@@ -121,10 +98,9 @@ fn between(before: (Duration, Cost), after: (Duration, Cost), need: Cost) -> Dur
     let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     let missing = need.minus(before.1);
     let given = after.1.minus(before.1);
-    let waits = missing.with(given, |missing, given| {
-        let product = u128::from(nanos) * u128::from(missing);
-        let wait = product.checked_div(u128::from(given)).unwrap_or(0);
-        u64::try_from(wait).unwrap_or(u64::MAX)
+    let waits = missing.with(given, |missing, given| match missing {
+        0 => 0,
+        _ => Cost { requests: nanos, ..Cost::default() }.part(missing, given).requests,
     });
     let Cost { requests, tokens, input, output } = waits;
     let longest = requests.max(tokens).max(input).max(output);

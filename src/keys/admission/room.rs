@@ -7,7 +7,7 @@ use super::lane::{Earmark, Lane, Waiter};
 use super::outlook::Demand;
 use super::{Outcome, Refused, Why};
 use crate::clock::Moment;
-use crate::limits::{Claim, Cost, LaneId, Queue, Ticket};
+use crate::limits::{Claim, Cost, LaneId, Own, Queue, Ticket};
 
 /// Those who wait for one set of models that share limits.
 #[derive(Debug)]
@@ -90,8 +90,8 @@ impl<W> Room<W> {
         }
         if until > claim.deadline || now >= claim.deadline {
             self.leave(ticket);
-            let ahead = self.queue.ahead(claim).count;
-            return Arrived::Refused(Refused { until, ahead, why: Why::Late });
+            let ahead = self.queue.ahead(claim, Own::ByDeadline).count;
+            return Arrived::Refused(Refused { until, ahead, why: Why::Late, again });
         }
         Arrived::Waits(ticket, again)
     }
@@ -110,9 +110,10 @@ impl<W> Room<W> {
 
     /// When to look again.
     pub(super) fn wake(&self) -> Moment {
-        let wakes = self.queue.lanes().map(|(_, lane)| {
-            if lane.news.is_empty() { lane.wake } else { Moment::ZERO }
-        });
+        let wakes = self
+            .queue
+            .lanes()
+            .map(|(_, lane)| if lane.news.is_empty() { lane.wake } else { Moment::ZERO });
         wakes.min().unwrap_or(Moment::NEVER)
     }
 
@@ -138,8 +139,8 @@ impl<W> Room<W> {
         let lane = self.queue.lane_of(ticket)?;
         let waiter = self.leave(ticket)?;
         let until = self.predict(pool, lane, &claim, now);
-        let ahead = self.queue.ahead(&claim).count;
-        Some((waiter, Refused { until, ahead, why: Why::Full }))
+        let ahead = self.queue.ahead(&claim, Own::ByDeadline).count;
+        Some((waiter, Refused { until, ahead, why: Why::Full, again: None }))
     }
 
     /// Something happened to these groups.
@@ -162,16 +163,14 @@ impl<W> Room<W> {
         }
         // What time has let go is most likely what was kept.
         if let Some(ripe) = ripe
-            && let Asked::Send(sent) =
-                self.ask_for(pool, lane, first, Bits::one(ripe.group), now)
+            && let Asked::Send(sent) = self.ask_for(pool, lane, first, Bits::one(ripe.group), now)
         {
             return self.call(lane, first, Outcome::Send(sent));
         }
         match self.ask_for(pool, lane, first, groups, now) {
             Asked::Send(sent) => return self.call(lane, first, Outcome::Send(sent)),
             Asked::Wait(wait) if groups == Bits::ALL && self.is_late(first, &wait) => {
-                let refused = Refused { until: wait.until, ahead: 0, why: Why::Late };
-                return self.call(lane, first, Outcome::Refused(refused));
+                return self.call(lane, first, Outcome::Refused(Refused::late(&wait)));
             }
             Asked::Wait(wait) | Asked::Behind(Some(wait)) => self.keep(lane, first, &wait, groups),
             Asked::Nothing(nothing) if groups == Bits::ALL => {
@@ -325,16 +324,20 @@ impl<W> Room<W> {
 
     /// When somebody who comes into that lane now will be sent, as far as can be told.
     fn predict(&mut self, pool: &mut Pool, lane: LaneId, claim: &Claim, now: Moment) -> Moment {
-        let ahead = self.queue.ahead(claim).cost;
-        let empty = self.queue.first(lane).is_none();
         let rival = self.demand.above(claim.priority, now);
         let taken = self.taken;
-        let Some(tag) = self.queue.tag_mut(lane) else { return now };
-        if tag.outlook.is_old(now) {
+        let soonest = self.queue.first(lane).and_then(|_| self.queue.tag(lane)?.soonest());
+        if let Some(tag) = self.queue.tag_mut(lane).filter(|tag| tag.outlook.is_old(now)) {
             let reach = pool.reach(&tag.terms(), now);
-            tag.outlook.renew(taken, now, |by| pool.supply(&reach, now, by));
+            tag.outlook.renew(taken, now, pool.supply(&reach, now));
         }
-        let given = tag.outlook.given(ahead.plus(claim.cost), taken, rival);
-        if empty { given } else { given.max(tag.soonest()) }
+        let Some(tag) = self.queue.tag(lane) else { return now };
+        let given = |own| {
+            let need = self.queue.ahead(claim, own).cost.plus(claim.cost);
+            tag.outlook.given(need, taken, rival).max(soonest.unwrap_or_default())
+        };
+        // The quick answer is never too early: who can wait for it need not know better.
+        let latest = given(Own::All);
+        if latest <= claim.deadline { latest } else { given(Own::ByDeadline) }
     }
 }

@@ -4,17 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::super::claim::Claim;
 use super::super::rule::Cost;
+use super::super::supply::part;
 use super::line::Rank;
 
 /// One class. What a caller was served is remembered while anybody of the class waits.
 #[derive(Debug, Default)]
 pub(super) struct Class {
     callers: HashMap<u64, Caller>,
-    /// Those who wait, by the work that does.
-    by_work: BTreeSet<(u64, u64)>,
+    /// Those who wait, by the magnitude of the work that does.
+    by_work: BTreeSet<(usize, u64)>,
     spread: Spread,
     waiting: usize,
     cost: Cost,
+    work: u64,
     /// Work that was served to higher classes while this one waited.
     passed: u64,
 }
@@ -27,7 +29,7 @@ struct Caller {
 }
 
 /// A caller's rank before and after.
-pub(super) struct Whose {
+pub(super) struct Reranked {
     pub(super) old: Rank,
     pub(super) new: Rank,
 }
@@ -41,74 +43,78 @@ impl Class {
     pub(super) fn enter(&mut self, claim: &Claim, work: u64, floor: u64, number: u64) -> Rank {
         let fresh = Caller { rank: Rank { served: floor, since: number }, work: 0 };
         let caller = self.callers.entry(claim.caller).or_insert(fresh);
-        if caller.work == 0 {
+        let before = caller.work;
+        if before == 0 {
             caller.rank = Rank { served: caller.rank.served.max(floor), since: number };
         }
-        let rank = caller.rank;
+        caller.work += work;
+        let (rank, after) = (caller.rank, caller.work);
         self.waiting += 1;
         self.cost = self.cost.plus(claim.cost);
-        self.change_work(claim.caller, |before| before + work);
+        self.work += work;
+        self.file(claim.caller, before, after);
         rank
     }
 
-    /// A request has left its place.
-    pub(super) fn exit(&mut self, claim: &Claim, work: u64) {
+    /// A request leaves its place; the rank under which its caller waited.
+    pub(super) fn exit(&mut self, claim: &Claim, work: u64) -> Option<Rank> {
+        let caller = self.callers.get_mut(&claim.caller)?;
+        let before = caller.work;
+        caller.work = before.saturating_sub(work);
+        let (rank, after) = (caller.rank, caller.work);
         self.waiting -= 1;
         self.cost = self.cost.minus(claim.cost);
-        self.change_work(claim.caller, |before| before.saturating_sub(work));
+        self.work = self.work.saturating_sub(work);
+        self.file(claim.caller, before, after);
         if self.waiting == 0 {
             self.callers.clear();
             self.passed = 0;
         } else if self.callers.len() > self.by_work.len() + REMEMBERED {
             self.callers.retain(|_, caller| caller.work > 0);
         }
+        Some(rank)
     }
 
-    fn change_work(&mut self, id: u64, change: impl FnOnce(u64) -> u64) {
-        let Some(caller) = self.callers.get_mut(&id) else { return };
-        let (old, new) = (caller.work, change(caller.work));
-        caller.work = new;
-        if old > 0 {
-            self.by_work.remove(&(old, id));
-            self.spread.remove(old);
-        }
-        if new > 0 {
-            self.by_work.insert((new, id));
-            self.spread.insert(new);
+    /// A caller has another amount of work waiting.
+    fn file(&mut self, id: u64, before: u64, after: u64) {
+        self.spread.remove(before);
+        self.spread.insert(after);
+        if digits(before) != digits(after) {
+            self.by_work.remove(&(digits(before), id));
+            if after > 0 {
+                self.by_work.insert((digits(after), id));
+            }
         }
     }
 
     /// Changes what a caller has been served; its rank before and after, if it is known.
-    pub(super) fn charge(&mut self, id: u64, change: impl FnOnce(u64) -> u64) -> Option<Whose> {
+    pub(super) fn charge(&mut self, id: u64, change: impl FnOnce(u64) -> u64) -> Option<Reranked> {
         let caller = self.callers.get_mut(&id)?;
         let old = caller.rank;
         caller.rank.served = change(old.served);
-        Some(Whose { old, new: caller.rank })
+        Some(Reranked { old, new: caller.rank })
     }
 
-    pub(super) fn rank(&self, caller: u64) -> Option<Rank> {
-        self.callers.get(&caller).filter(|caller| caller.work > 0).map(|caller| caller.rank)
+    /// The rank and the work of a caller that waits.
+    pub(super) fn caller(&self, id: u64) -> Option<(Rank, u64)> {
+        let caller = self.callers.get(&id).filter(|caller| caller.work > 0)?;
+        Some((caller.rank, caller.work))
     }
 
-    /// What of this class is served before a claim, and how many those are: of every caller as much
-    /// as the claim's own has before it and with it, `own` thousandths of what it has waiting.
-    pub(super) fn before(&self, claim: &Claim, own: u64) -> (Cost, u64) {
-        let all = self.spread.sum();
-        let mine = self.work_of(claim.caller);
-        let ahead = share(mine, own, 1_000);
-        let level = ahead.saturating_add(claim.cost.work());
-        let others = self.spread.fair(level).saturating_sub(mine.min(level));
-        let part = others.saturating_add(ahead).min(all);
-        (self.cost.part(part, all), share(self.waiting as u64, part, all))
+    /// What of this class is served before so much work of a caller's, and how many those are: of
+    /// each of the others as much as of it, which has `own` waiting and `ahead` of that before this.
+    pub(super) fn before(&self, own: u64, ahead: u64, work: u64) -> (Cost, u64) {
+        let level = ahead.saturating_add(work);
+        let others = self.spread.fair(level).saturating_sub(own.min(level));
+        let before = others.saturating_add(ahead).min(self.work);
+        let of = |amount| part(amount, before, self.work);
+        (self.cost.part(before, self.work), of(self.waiting as u64))
     }
 
+    /// The caller with the most work waiting, to within a factor of two.
     pub(super) fn heaviest(&self) -> Option<(u64, Rank)> {
-        let (work, id) = self.by_work.last()?;
-        Some((*work, self.callers.get(id)?.rank))
-    }
-
-    pub(super) fn work_of(&self, caller: u64) -> u64 {
-        self.callers.get(&caller).map_or(0, |caller| caller.work)
+        let caller = self.callers.get(&self.by_work.last()?.1)?;
+        Some((caller.work, caller.rank))
     }
 
     pub(super) const fn waiting(&self) -> usize {
@@ -122,7 +128,7 @@ impl Class {
     /// A request of a higher class was served. What that counts for is never more than lets all
     /// through that waits.
     pub(super) fn passed_over(&mut self, work: u64) {
-        let most = self.spread.sum().saturating_mul(super::PATIENCE);
+        let most = self.work.saturating_mul(super::PATIENCE);
         self.passed = self.passed.saturating_add(work).min(most);
     }
 
@@ -134,13 +140,6 @@ impl Class {
     pub(super) const fn passed(&self) -> u64 {
         self.passed
     }
-}
-
-/// `part` of `whole` of an amount.
-fn share(amount: u64, part: u64, whole: u64) -> u64 {
-    let product = u128::from(amount) * u128::from(part);
-    let share = product.checked_div(u128::from(whole)).unwrap_or(0);
-    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 /// How work is spread over callers, by its magnitude: what all of them get until one has had so much
@@ -172,15 +171,11 @@ impl Spread {
         }
     }
 
-    fn sum(&self) -> u64 {
-        self.bins.iter().fold(0, |sum, (_, work)| sum.saturating_add(*work))
-    }
-
     /// The sum over all callers of the smaller of its work and `level`; of callers whose work has as
     /// many digits as `level`, as if they all had the same.
     fn fair(&self, level: u64) -> u64 {
         let turn = digits(level);
-        let each = self.bins.iter().enumerate().map(|(digits, (count, sum))| {
+        let each = self.bins.iter().enumerate().skip(1).map(|(digits, (count, sum))| {
             let most = count.saturating_mul(level);
             if digits < turn { *sum } else { most.min(*sum) }
         });

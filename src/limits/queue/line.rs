@@ -9,8 +9,8 @@ use crate::clock::Moment;
 use super::WINDOW;
 
 /// Where a caller stands in its class: the least is served first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
     /// Tokens that it has been served.
     pub(super) served: u64,
     /// When it began to wait: a number that grows.
@@ -76,8 +76,7 @@ impl Line {
     /// The first and the last deadline of a caller.
     pub(super) fn span(&self, rank: Rank) -> Option<(Moment, Moment)> {
         let places = self.callers.get(&rank)?;
-        let ((first, _), (last, _)) =
-            (places.first_key_value()?.0, places.last_key_value()?.0);
+        let ((first, _), (last, _)) = (places.first_key_value()?.0, places.last_key_value()?.0);
         Some((*first, *last))
     }
 
