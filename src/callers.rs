@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::formats::{EndpointKind, Pattern};
 use crate::limits::Clause;
+pub use crate::limits::Priority;
 
 pub use accounts::{Accounts, Asked, Key, MOST_ACCOUNTS, Reservation, Scope, Warning};
 pub use gate::Gate;
@@ -83,18 +84,6 @@ pub struct Seen<'a> {
     pub kind: EndpointKind,
     /// The model name it asks for; `None` where it names none, or is not read yet.
     pub model: Option<&'a str>,
-}
-
-/// The class a request waits in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Priority {
-    /// Served when nothing else waits.
-    Batch,
-    /// The usual.
-    #[default]
-    Normal,
-    /// Served first.
-    High,
 }
 
 /// What a request was granted: its rule's terms, within which its own headers choose.
@@ -203,25 +192,6 @@ impl Default for Caller {
             models: Vec::new(),
             max_body: None,
         }
-    }
-}
-
-impl Priority {
-    /// Every class, lowest first.
-    pub const ALL: [Self; 3] = [Self::Batch, Self::Normal, Self::High];
-
-    /// The word for it in configuration, headers and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Batch => "batch",
-            Self::Normal => "normal",
-            Self::High => "high",
-        }
-    }
-
-    /// The class of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 }
 

@@ -7,6 +7,8 @@
 //!
 //! Pure: times and random numbers are handed in.
 
+mod admission;
+mod affinity;
 mod ask;
 mod bits;
 mod budget;
@@ -19,7 +21,9 @@ mod group;
 mod models;
 mod pool;
 mod rack;
+mod reach;
 mod rebuild;
+mod refusals;
 mod report;
 pub mod secret;
 mod spec;
@@ -27,6 +31,7 @@ mod status;
 mod stored;
 mod tried;
 
+pub use admission::{Admission, Decision, MOST_WAITING, Outcome, Place, Refused, Why};
 pub use ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 pub use budget::{Backoff, RetryBudget};
 pub use explain::{Obstacle, Reason};

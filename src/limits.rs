@@ -9,6 +9,7 @@
 
 mod bucket;
 mod charging;
+mod claim;
 mod counter;
 mod credit;
 mod drain;
@@ -29,11 +30,13 @@ mod rolling;
 mod rule;
 mod share;
 mod steering;
+mod supply;
 mod term;
 mod told;
 mod window;
 
 pub use charging::{Charging, Demand, charged_to_caller};
+pub use claim::{Claim, Priority};
 pub use durable::{Counts, Damage, Snapshot};
 pub use estimate::{Estimate, Estimator, Features};
 pub use estimates::Estimates;
@@ -43,10 +46,11 @@ pub use learn::Drift;
 pub use ledger::{Binding, Blocked, Ledger, Reservation, Terms};
 pub use lengths::Lengths;
 pub use level::{Level, limit_name};
-pub use queue::{Queue, Ticket};
+pub use queue::{Ahead, LaneId, Order, Own, PATIENCE, Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
 pub use share::{Share, Sharing};
 pub use steering::Steering;
+pub use supply::{AHEAD, Supply};
 pub use term::{Clause, Days, Mode, Schedule, Term};
 pub use window::{Period, Window};
 

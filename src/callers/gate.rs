@@ -152,7 +152,7 @@ impl<W> Gate<W> {
         self.number += 1;
         self.waiting += 1;
         let line = self.lines.entry(scope.clone()).or_insert_with(Line::empty);
-        line.cost = both(&line.cost, &claim.cost, u64::saturating_add);
+        line.cost = line.cost.plus(claim.cost);
         line.waiters.insert(order, Waiter { cost: claim.cost, tag: waiter() });
         if first {
             line.rewake(&mut self.wakes, scope, until);
@@ -192,7 +192,7 @@ impl<W> Gate<W> {
         let line = self.lines.get_mut(&place.scope)?;
         let was_first = line.head().is_some_and(|(order, _)| order == place.order);
         let waiter = line.waiters.remove(&place.order)?;
-        line.cost = both(&line.cost, &waiter.cost, u64::saturating_sub);
+        line.cost = line.cost.minus(waiter.cost);
         self.waiting -= 1;
         if line.waiters.is_empty() {
             self.wakes.remove(&(line.wake, place.scope.clone()));
@@ -287,23 +287,13 @@ impl<W> Line<W> {
             return self.cost;
         }
         let before = self.waiters.range(..order).map(|(_, waiter)| waiter.cost);
-        before.fold(Cost::default(), |sum, cost| both(&sum, &cost, u64::saturating_add))
+        before.fold(Cost::default(), Cost::plus)
     }
 
     fn rewake(&mut self, wakes: &mut BTreeSet<(Moment, Scope)>, scope: &Scope, wake: Moment) {
         wakes.remove(&(self.wake, scope.clone()));
         self.wake = wake;
         wakes.insert((wake, scope.clone()));
-    }
-}
-
-fn both(one: &Cost, other: &Cost, each: fn(u64, u64) -> u64) -> Cost {
-    Cost {
-        requests: each(one.requests, other.requests),
-        tokens: each(one.tokens, other.tokens),
-        input: each(one.input, other.input),
-        output: each(one.output, other.output),
-        money: each(one.money, other.money),
     }
 }
 

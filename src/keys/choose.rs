@@ -1,22 +1,28 @@
 //! The choice of a key for a request.
 
 use crate::clock::Moment;
-use crate::limits::{Binding, Cost};
+use crate::limits::{Binding, Cost, Priority};
 
+use super::affinity;
 use super::ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 use super::bits::{Bits, Dice};
 use super::group::{Standing, Why};
+use super::models::Model;
 use super::pool::{Access, KeyId, Pool, Probe, Reservation, account};
+use super::refusals::Refusal;
 
 /// Groups drawn at random before all are looked at.
 const DRAWS: u32 = 4;
+/// A group has room for its own prefixes while so much of its scarcest limit is left, of 1,024: the
+/// rest is for what can go nowhere else.
+const ROOM: u32 = 64;
 
 /// What a request can choose from.
 pub(super) struct Field {
-    model: u8,
+    pub(super) model: u8,
     access: Access,
     /// Keys that may serve it at all: allowed, and not forbidden the model.
-    keys: Bits,
+    pub(super) keys: Bits,
     /// Those of them that may be sent to now, and were not tried.
     open: Bits,
     pub(super) groups: Bits,
@@ -36,6 +42,8 @@ pub(super) struct Survey {
     pub(super) best: Option<(u8, u32)>,
     pub(super) due: Option<u8>,
     pub(super) untried: Option<(Moment, u8, Why)>,
+    /// When time alone opens an untried group.
+    pub(super) certain: Option<Moment>,
     pub(super) again: Option<(Moment, Option<Why>)>,
     pub(super) causes: Causes,
     pub(super) oversized: Option<Binding>,
@@ -49,9 +57,15 @@ impl Pool {
     /// Of two groups drawn by weight the one with more left is taken. That costs the same for one
     /// key as for 256; only when four draws in a row find nothing free are all groups looked at.
     pub fn choose(&mut self, ask: &Ask<'_>, now: Moment) -> Choice {
+        self.choose_within(Bits::ALL, ask, now)
+    }
+
+    /// The same among these groups only.
+    pub(super) fn choose_within(&mut self, groups: Bits, ask: &Ask<'_>, now: Moment) -> Choice {
         self.looked = 0;
         self.rack.tick(now);
-        let field = self.field(ask, now);
+        let mut field = self.field(ask, now);
+        field.groups = field.groups.and(groups);
         if ask.tried.not_found() {
             return Choice::Nothing(Nothing::AllForbidden);
         }
@@ -99,13 +113,16 @@ impl Pool {
         };
         let closed = self.models.get(model)?.closed;
         let mut groups = field.groups.without(closed).without(ask.tried.groups);
-        let preferred = ask.preferred.filter(|id| self.group_id(id.slot) == Some(*id));
-        if let Some(id) = preferred.filter(|id| groups.contains(id.slot)) {
-            let pick = Pick { group: id.slot, keys, model };
-            if let Some(Standing::Open(_)) = self.look(pick, &ask.cost, now) {
-                return Some(pick);
+        if let Some(prefix) = ask.prefix {
+            // Among all that could serve, so that one which is closed comes back to its own.
+            let favourites = affinity::favourites(prefix, field.groups, &self.groups);
+            for group in favourites.into_iter().flatten().filter(|slot| groups.contains(*slot)) {
+                let pick = Pick { group, keys, model };
+                match self.look(pick, &ask.cost, now) {
+                    Some(Standing::Open(free)) if free >= ROOM => return Some(pick),
+                    _ => {}
+                }
             }
-            groups.remove(id.slot);
         }
         let mut first: Option<(Pick, u32)> = None;
         for _ in 0..DRAWS {
@@ -135,6 +152,9 @@ impl Pool {
             return None;
         }
         let model = models.get_mut(pick.model)?;
+        if let Some(refusal) = model.refusals.same(pick.group, cost, now) {
+            return Some(Standing::Shut(refusal.until, refusal.why));
+        }
         let made = group.cell_or_make((pick.model, &model.name), &spec.limits, terms);
         if made.is_some()
             && !counted.is_empty()
@@ -143,8 +163,11 @@ impl Pool {
             counted.restore(group, (pick.model, &model.name), now);
         }
         let standing = group.standing(pick.model, cost, now);
-        if let Standing::Shut(until, Why { for_all: true, .. }) = standing {
-            model.shut(pick.group, until);
+        if let Standing::Shut(until, why) = standing {
+            if why.for_all {
+                model.shut(pick.group, until);
+            }
+            model.refusals.remember(pick.group, Refusal { cost: *cost, until, why });
         }
         Some(standing)
     }
@@ -171,6 +194,7 @@ impl Pool {
             return Choice::Wait(Wait {
                 until,
                 again: survey.again.map(|(at, _)| at),
+                certain: survey.certain.unwrap_or(Moment::NEVER),
                 group,
                 cause: why.cause,
                 binding: why.binding,
@@ -195,7 +219,19 @@ impl Pool {
 
     fn survey(&mut self, field: &Field, ask: &Ask<'_>, now: Moment) -> Survey {
         let mut survey = Survey::default();
-        for slot in field.groups.iter() {
+        let mut rest = field.groups;
+        let all_open =
+            |model: &&Model| model.keys.and(field.access.keys).without(field.open).is_empty();
+        if let Some(model) = self.models.get(field.model).filter(all_open) {
+            // Whoever waits asks again and again: most groups answer from memory.
+            for slot in field.groups.without(ask.tried.groups).iter() {
+                if let Some(refusal) = model.refusals.same(slot, &ask.cost, now) {
+                    survey.add(slot, Standing::Shut(refusal.until, refusal.why));
+                    rest.remove(slot);
+                }
+            }
+        }
+        for slot in rest.iter() {
             self.survey_one(slot, field, ask, now, &mut survey);
         }
         survey
@@ -298,7 +334,6 @@ impl Pool {
             keys = sure;
         }
         let key = self.rack.weights.draw(keys, dice)?;
-        group.version += 1;
         let probing = group.probe(model, now);
         let cell = group.cell_mut(model)?;
         let own = cell.ledger.take(&ask.cost, now);
@@ -307,6 +342,7 @@ impl Pool {
         for shared in group.common.iter_mut().filter(|shared| ids.contains(&shared.id)) {
             common.push((shared.id, shared.ledger.take(&ask.cost, now)));
         }
+        self.happened(slot, model);
         let due = self.rack.due.contains(key);
         self.rack.sent(key, now);
         self.watch(account(slot, model), &ask.cost, now);
@@ -319,6 +355,7 @@ impl Pool {
             own,
             common,
             probe: if probing || due { Probe::Yes } else { Probe::No },
+            whose: (Priority::Normal, 0),
         })
     }
 }
@@ -341,6 +378,9 @@ impl Survey {
                 self.causes.insert(why.cause);
                 if self.untried.is_none_or(|(soonest, ..)| until < soonest) {
                     self.untried = Some((until, slot, why));
+                }
+                if !why.is_guess() && self.certain.is_none_or(|soonest| until < soonest) {
+                    self.certain = Some(until);
                 }
             }
         }

@@ -65,7 +65,6 @@ impl Pool {
         }
         let Self { groups, models, counted, .. } = self;
         for group in groups.iter_mut().flatten() {
-            group.version += 1;
             for common in &mut group.common {
                 if let Some(counts) = counted.0.remove(&(group.name.clone(), name_of(common))) {
                     common.ledger.restore(&counts, now);
@@ -77,6 +76,7 @@ impl Pool {
                 }
             }
         }
+        models.forget_refusals();
     }
 }
 

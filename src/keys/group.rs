@@ -3,8 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::clock::{Moment, Now};
-use crate::limits::{Binding, Blocked, Cost, Holds, Ledger, Terms};
+use crate::limits::{AHEAD, Binding, Blocked, Cost, Holds, Ledger, Measure, Supply, Terms};
 
+use super::affinity;
 use super::bits::Bits;
 use super::circuit::Circuit;
 use super::gate::{Cause, Door, Gate};
@@ -24,8 +25,10 @@ pub(super) struct Group {
     pub(super) common: Vec<Common>,
     next_common: u32,
     cells: Vec<Option<Box<Cell>>>,
-    /// Counts what happens to it, so that what was worked out before can be told from what holds.
-    pub(super) version: u64,
+    /// What its name contributes where prefixes choose a group.
+    pub(super) mark: u64,
+    /// Its share of the traffic: that of its heaviest key.
+    pub(super) weight: u32,
 }
 
 /// A limit that several models draw on together.
@@ -45,17 +48,6 @@ pub(super) struct Cell {
     /// Closed by a quota of this model alone.
     pub(super) quota: Gate,
     pub(super) circuit: Circuit,
-    /// The latest answer that was no, for those who ask again.
-    refusal: Option<Refusal>,
-}
-
-/// A request of that cost cannot be carried before `until`, unless something happens before.
-#[derive(Clone, Copy, Debug)]
-struct Refusal {
-    version: u64,
-    cost: Cost,
-    until: Moment,
-    why: Why,
 }
 
 /// Whether a group can carry a request now.
@@ -92,13 +84,13 @@ impl Group {
             common: Vec::new(),
             next_common: 0,
             cells: Vec::new(),
-            version: 0,
+            mark: affinity::mark(name),
+            weight: 1,
         }
     }
 
     /// The configuration changed.
     pub(super) fn revise(&mut self, limits: &[LimitSpec], terms: Terms, now: Moment) {
-        self.version += 1;
         let together = |limit: &&LimitSpec| limit.reach == Reach::Together;
         let name = &*self.name;
         let mut common = Vec::new();
@@ -137,7 +129,6 @@ impl Group {
             common: self.common_of(model.1),
             quota: Gate::default(),
             circuit: Circuit::default(),
-            refusal: None,
         };
         let place = self.cells.get_mut(index)?;
         Some(place.insert(Box::new(cell)))
@@ -190,28 +181,7 @@ impl Group {
 
     /// Whether a request of that cost can be carried now. Where several things are in the way, the
     /// one that ends last is told.
-    ///
-    /// The one at the head of a queue asks again whenever something happens; all groups to which
-    /// nothing did answer from memory.
     pub(super) fn standing(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
-        let version = self.version;
-        let Some(cell) = self.cell_mut(model) else { return Standing::Open(FREE_UNKNOWN) };
-        if let Some(refusal) = cell.refusal.filter(|refusal| refusal.version == version)
-            && refusal.cost == *cost
-            && now < refusal.until
-        {
-            return Standing::Shut(refusal.until, refusal.why);
-        }
-        let standing = self.work_out(model, cost, now);
-        if let Standing::Shut(until, why) = standing
-            && let Some(cell) = self.cell_mut(model)
-        {
-            cell.refusal = Some(Refusal { version, cost: *cost, until, why });
-        }
-        standing
-    }
-
-    fn work_out(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
         let Self { gate, holds, common, cells, .. } = self;
         let Some(cell) = cells.get_mut(usize::from(model)).and_then(Option::as_deref_mut) else {
             return Standing::Open(FREE_UNKNOWN);
@@ -251,6 +221,49 @@ impl Group {
         }
     }
 
+    /// Whether a request of `cost` could still be carried at `at` if one of `more` were carried now.
+    pub(super) fn spares(&self, model: u8, cost: &Cost, more: &Cost, at: Moment) -> bool {
+        let both = cost.plus(*more);
+        self.cell(model)
+            .is_none_or(|cell| self.ledgers(cell).all(|ledger| ledger.would_carry(&both, at)))
+    }
+
+    /// What it can give to a model from now on.
+    pub(super) fn supply(&self, model: u8, now: Moment) -> Supply {
+        let Some(cell) = self.cell(model) else { return [Cost::UNLIMITED; AHEAD.len()] };
+        let gates = [&self.gate, &cell.quota, &cell.circuit.gate];
+        let closed = gates.into_iter().filter_map(|gate| match gate.door(now) {
+            Door::Closed(until, _) => Some(until),
+            Door::Open | Door::Due => None,
+        });
+        let held = self.holds.until(&Cost::ANY).0.max(cell.ledger.held_until(&Cost::ANY));
+        let opens = closed.fold(held, Moment::max);
+        let mut supply = cell.ledger.supply(now);
+        for common in self.common.iter().filter(|common| cell.common.contains(&common.id)) {
+            for (least, other) in supply.iter_mut().zip(common.ledger.supply(now)) {
+                *least = least.least(other);
+            }
+        }
+        for (sum, _) in supply.iter_mut().zip(AHEAD).filter(|(_, time)| now + *time < opens) {
+            *sum = Cost::default();
+        }
+        supply
+    }
+
+    /// What is left of that limit, of 1: of the scarcest, where several have its name.
+    pub(super) fn level(&self, model: u8, binding: Binding, now: Moment) -> Option<f64> {
+        let Binding::Limit(measure, window) = binding else { return None };
+        let levels = self.ledgers(self.cell(model)?).flat_map(|ledger| ledger.levels(now));
+        let mine = levels.filter(|level| level.measure == measure && level.window == window);
+        mine.map(|level| level.level).min_by(f64::total_cmp)
+    }
+
+    /// All limits that count a cell's model.
+    fn ledgers<'g>(&'g self, cell: &'g Cell) -> impl Iterator<Item = &'g Ledger> {
+        let mine = self.common.iter().filter(|common| cell.common.contains(&common.id));
+        mine.map(|common| &common.ledger).chain([&cell.ledger])
+    }
+
     /// A request was sent at `sent`: if something is due to be tried, it is the one that tries.
     pub(super) fn probe(&mut self, model: u8, sent: Moment) -> bool {
         let mut probing = false;
@@ -275,6 +288,13 @@ impl Group {
             released |= cell.circuit.gate.release(sent);
         }
         released
+    }
+}
+
+impl Why {
+    /// Whether the moment is a guess: nobody knows when a request that is under way ends.
+    pub(super) fn is_guess(&self) -> bool {
+        matches!(self.binding, Some(Binding::Limit(Measure::Concurrency, _)))
     }
 }
 

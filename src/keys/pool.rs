@@ -2,7 +2,7 @@
 
 use crate::clock::{Moment, Now};
 use crate::formats::{Sample, Usage};
-use crate::limits::{self, Account, Cost, Demand, Kinship, Terms};
+use crate::limits::{self, Account, Cost, Demand, Kinship, Priority, Terms};
 
 use smallvec::SmallVec;
 
@@ -75,6 +75,8 @@ pub struct Reservation {
     /// What was taken from limits that several models share.
     pub(super) common: Vec<(u32, limits::Reservation)>,
     pub(super) probe: Probe,
+    /// In which class and for whom it was sent.
+    pub(super) whose: (Priority, u64),
 }
 
 /// Whether a request finds out if something can be used again.
@@ -108,9 +110,9 @@ impl Pool {
     pub fn set_wall(&mut self, now: Now) {
         self.wall = Some(now);
         for group in self.groups.iter_mut().flatten() {
-            group.version += 1;
             group.set_wall(now);
         }
+        self.models.forget_refusals();
     }
 
     /// How its ledgers are kept.
@@ -146,8 +148,9 @@ impl Pool {
             }
         }
         let cell = group.cell_mut(model.slot)?;
-        let drift = cell.ledger.observe(&reservation.own, &own_samples, now)?;
-        let other = self.kinship.observed(reservation.account(), &drift)?;
+        let drift = cell.ledger.observe(&reservation.own, &own_samples, now);
+        self.happened(reservation.group.slot, model.slot);
+        let other = self.kinship.observed(reservation.account(), &drift?)?;
         let other = self.group_id(u8::try_from(other).ok()?)?;
         Some(Event::SharedQuota(reservation.group, other))
     }
@@ -166,6 +169,7 @@ impl Pool {
         if let Some(cell) = group.cell_mut(reservation.model.slot).filter(|_| known) {
             cell.ledger.flow(&mut reservation.own, &so_far, now);
         }
+        self.happened(reservation.group.slot, reservation.model.slot);
     }
 
     /// What that request has cost at least, when so many output tokens of it have been seen.
@@ -242,6 +246,20 @@ impl Pool {
                 close(&mut cell.ledger, own, end, now);
             }
         }
+        self.happened(id.slot, model.slot);
+    }
+
+    /// Something happened to a model of a group, and to all models that share a limit with it: what
+    /// was known of them is looked at again.
+    pub(super) fn happened(&mut self, group: u8, model: u8) {
+        let shared = self.groups.get(usize::from(group)).and_then(Option::as_ref);
+        if shared.is_some_and(|group| !group.common.is_empty()) {
+            for model in &mut self.models.list {
+                model.refusals.forget(group);
+            }
+        } else if let Some(model) = self.models.get_mut(model) {
+            model.refusals.forget(group);
+        }
     }
 
     /// The name of a key, as long as it is in the pool.
@@ -284,12 +302,10 @@ impl Pool {
     }
 }
 
-/// The group of that id, for something that happens to it.
+/// The group of that id.
 pub(super) fn live(groups: &mut [Option<Group>], id: GroupId) -> Option<&mut Group> {
     let group = groups.get_mut(usize::from(id.slot))?.as_mut();
-    let group = group.filter(|group| group.generation == id.generation)?;
-    group.version += 1;
-    Some(group)
+    group.filter(|group| group.generation == id.generation)
 }
 
 /// What one model of one group counts together.

@@ -78,6 +78,7 @@ pub(super) struct Rack {
     pub(super) disabled: Bits,
     pub(super) present: Bits,
     wake: Moment,
+    changes: u64,
 }
 
 impl Rack {
@@ -159,6 +160,7 @@ impl Rack {
     }
 
     fn become_(&mut self, slot: u8, health: Health, now: Moment) {
+        self.changes = self.changes.wrapping_add(1);
         if let Some(key) = self.get_mut(slot) {
             key.health = health;
         }
@@ -232,6 +234,11 @@ impl Rack {
     pub(super) fn soonest(&self, keys: Bits, now: Moment) -> Option<(Moment, Cause)> {
         let keys = keys.iter().filter_map(|slot| self.get(slot));
         keys.filter_map(|key| Some((key.expected_at(now), key.cause()?))).min_by_key(|(at, _)| *at)
+    }
+
+    /// How often a key's health has changed.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// When time changes something, the soonest.

@@ -174,6 +174,9 @@ impl Pool {
             if let Some(heaviest) = heaviest.get_mut(usize::from(group)) {
                 *heaviest = weight.max(*heaviest);
                 self.group_weights.set(group, *heaviest);
+                if let Some(Some(group)) = self.groups.get_mut(usize::from(group)) {
+                    group.weight = *heaviest;
+                }
             }
         }
         self.connect_callers();
@@ -188,9 +191,7 @@ impl Pool {
     pub fn set_limits(&mut self, limits: Vec<LimitSpec>, now: Moment) {
         self.spec.limits = limits;
         self.revise_limits(now);
-        for model in &mut self.models.list {
-            (model.closed, model.wake) = (Bits::EMPTY, Moment::NEVER);
-        }
+        self.models.forget_refusals();
     }
 
     fn revise_limits(&mut self, now: Moment) {
@@ -230,6 +231,7 @@ impl Pool {
         let Some(model) = self.models.get_mut(slot) else { return };
         (model.keys, model.groups) = (Bits::EMPTY, Bits::EMPTY);
         (model.closed, model.wake) = (Bits::EMPTY, Moment::NEVER);
+        model.refusals.clear();
         for (slot, key) in self.rack.iter() {
             let any = key.models.is_empty();
             if any || key.models.iter().any(|pattern| pattern.matches(&model.name)) {

@@ -49,6 +49,13 @@ impl Pool {
     ) -> Option<Event> {
         let sent = attempt.at();
         let news = News { sent, told: judgement.retry_at, now, random };
+        let event = self.act(attempt, judgement, &news);
+        self.happened(attempt.group.slot, attempt.model.slot);
+        event
+    }
+
+    fn act(&mut self, attempt: &Reservation, judgement: &Judgement, news: &News) -> Option<Event> {
+        let (now, random) = (news.now, news.random);
         match judgement.verdict {
             Verdict::Ok | Verdict::RequestInvalid => {
                 self.carried(attempt, now);
@@ -56,19 +63,19 @@ impl Pool {
             }
             Verdict::RateLimited => {
                 if !judgement.oversized {
-                    self.hold(attempt, judgement, &news);
+                    self.hold(attempt, judgement, news);
                 }
                 self.worked(attempt, now)
             }
             Verdict::QuotaExhausted => {
                 self.answered(attempt, now);
-                self.close(attempt, judgement.scope, Cause::Quota, QUOTA, &news)
+                self.close(attempt, judgement.scope, Cause::Quota, QUOTA, news)
             }
             Verdict::BillingExhausted => {
                 self.answered(attempt, now);
-                self.close(attempt, Scope::Group, Cause::Billing, BENCH, &news)
+                self.close(attempt, Scope::Group, Cause::Billing, BENCH, news)
             }
-            Verdict::Suspended => self.close(attempt, Scope::Group, Cause::Suspended, BENCH, &news),
+            Verdict::Suspended => self.close(attempt, Scope::Group, Cause::Suspended, BENCH, news),
             Verdict::KeyInvalid => self.refused(attempt, now, random),
             Verdict::KeyForbidden => {
                 let event = self.answered(attempt, now);
@@ -81,11 +88,11 @@ impl Pool {
             }
             Verdict::Overloaded | Verdict::ServerError => {
                 self.strain(attempt, judgement.verdict, now);
-                self.failed(attempt, &news)
+                self.failed(attempt, news)
             }
             Verdict::Timeout | Verdict::ConnectFailed | Verdict::MidStream => {
                 self.strain(attempt, judgement.verdict, now);
-                self.failed(attempt, &News { told: None, ..news })
+                self.failed(attempt, &News { told: None, ..*news })
             }
         }
     }

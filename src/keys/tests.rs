@@ -196,7 +196,7 @@ fn ask<'a>(model: &'a str, tried: &'a Tried) -> Ask<'a> {
         caller: "default",
         cost: Cost { tokens: 100, input: 60, output: 40, ..Cost::REQUEST },
         tried,
-        preferred: None,
+        prefix: None,
         stored_in: None,
         body: Body::Replayable,
         random: 0,

@@ -25,16 +25,16 @@ pub struct Ledger {
     pub(super) limits: Vec<Limit>,
     concurrency: Option<u64>,
     pub(super) steering: Steering,
-    in_flight: u64,
+    pub(super) in_flight: u64,
     /// Output reserved, and neither flowed nor settled yet.
-    pending: u64,
+    pub(super) pending: u64,
     /// All that was ever taken, wrapping: the difference to an earlier value is what was sent since.
     pub(super) sent: Cost,
     /// The number of the newest charge.
     pub(super) seq: u64,
     holds: Holds,
     /// How long a request is under way, smoothed.
-    turnover: Duration,
+    pub(super) turnover: Duration,
     pub(super) terms: Terms,
 }
 
@@ -213,7 +213,7 @@ impl Ledger {
 
     /// Requests that may be under way at once, at least one: what is written and, where nothing else
     /// tells how much the provider can take, what it has shown to carry.
-    fn places(&self, now: Moment) -> Option<u64> {
+    pub(super) fn places(&self, now: Moment) -> Option<u64> {
         let written = self.concurrency.map(|places| self.share().part_of(places));
         let steered = self.steering.places().filter(|_| !self.is_told(now));
         written.into_iter().chain(steered).min()

@@ -360,6 +360,25 @@ impl Limit {
         per_1024(depth.saturating_sub(missing), time)
     }
 
+    /// Whether `units` can be taken at `at` if nothing is taken before.
+    pub(super) fn would_carry(&self, units: u64, pending: u64, at: Moment) -> bool {
+        let need = if self.metered() { Need::MoreThan(pending) } else { Need::Units(units) };
+        units == 0 || !self.known() || Moment::from_nanos(self.fill.ready_at(need, 0)) <= at
+    }
+
+    /// How much is left; less than nothing in debt.
+    pub(super) fn level_at(&self, pending: u64, now: Moment) -> i64 {
+        let (depth, missing) = self.gauge(pending, now);
+        let part = self.part();
+        let units = |nanos| i64::try_from(part.units_down(nanos)).unwrap_or(i64::MAX);
+        units(depth).saturating_sub(units(missing))
+    }
+
+    /// How much comes back in that time.
+    pub(super) fn refill(&self, time: Duration) -> i64 {
+        i64::try_from(self.part().units_down(nanos(time))).unwrap_or(i64::MAX)
+    }
+
     /// What is told of it.
     pub(super) fn level(&self, pending: u64, now: Moment) -> Level {
         let (depth, missing) = self.gauge(pending, now);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 
 use super::desk::{Card, Spending, Verdicted};
 use super::entry::{Errand, InBody};
@@ -17,11 +16,11 @@ use super::giving_up;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use super::verdicts::{self, Heard};
-use super::wait::Place;
+use super::wait::{Bell, Standing};
 use super::{Hall, outbound};
 use crate::clock::Moment;
 use crate::formats::{self, Judgement, Samples, Verdict};
-use crate::keys::{GroupId, Tried};
+use crate::keys::{GroupId, Refused, Tried};
 use crate::telemetry::LaneId;
 use crate::upstream::{Fault, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled};
 
@@ -70,14 +69,14 @@ const UNSENT: u32 = 3;
 
 /// One request's tries.
 pub(super) struct Trial<'a> {
-    hall: &'a Hall,
+    pub(super) hall: &'a Hall,
     pub(super) exchange: &'a mut Exchange,
     parts: &'a Parts,
     pub(super) errand: &'a Errand,
     /// What was tried of each target.
     pub(super) legs: SmallVec<[Leg; 2]>,
-    /// Through which it is called while it stands in a line.
-    pub(super) called: Option<Arc<Notify>>,
+    /// Through which it is called while it waits.
+    pub(super) bell: Option<Arc<Bell>>,
     last_provider: Option<usize>,
     /// Tries of which nothing was sent, because the connection was being closed.
     unsent: u32,
@@ -96,8 +95,10 @@ pub(super) struct Leg {
     /// Trying again cannot help: what the request names is not known there, or it is too large.
     pub(super) in_vain: bool,
     pub(super) backoff: Duration,
-    /// Its place in the target's line, while it waits there.
-    pub(super) place: Option<Place>,
+    /// Its place among those who wait for that target.
+    pub(super) place: Option<Standing>,
+    /// That waiting for it would take too long.
+    pub(super) refused: Option<Refused>,
 }
 
 /// Capacity taken for one try.
@@ -122,8 +123,8 @@ impl<'a> Trial<'a> {
             let stored_in = maker.and_then(|provider| provider.desk.maker(stored));
             legs.push(Leg { stored_in, ..Leg::default() });
         }
-        let (called, last_provider, kept) = (None, None, None);
-        Self { hall, exchange, parts, errand, legs, called, last_provider, unsent: 0, kept }
+        let (bell, last_provider, kept) = (None, None, None);
+        Self { hall, exchange, parts, errand, legs, bell, last_provider, unsent: 0, kept }
     }
 
     /// One try. An answer for the client, or nothing yet.

@@ -1,27 +1,26 @@
-//! The desk of one provider: its pool of keys behind a lock that is held for one decision at a time,
-//! the credentials, and the lines before it. It outlives the snapshots that lend it.
+//! The desk of one provider: admission behind a lock that is held for one decision at a time, and the
+//! credentials. It outlives the snapshots that lend it.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
+use tokio::sync::Notify;
 
 use super::exchange::Exchange;
-use super::wait::Lines;
+use super::wait::{Standing, Waiter};
 use crate::clock::{Moment, Now};
-use crate::formats::meter::{Outcome, Reading};
+use crate::formats::meter::{self, Reading};
 use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict};
 use crate::keys::{
-    Ask, Choice, Event, GroupId, KeyId, LimitSpec, Pool, Rebuilt, Reservation, RetryBudget, Spec,
-    Stored,
+    Admission, Ask, Decision, Event, GroupId, KeyId, LimitSpec, Nothing, Outcome, Place, Pool,
+    Rebuilt, Refused, Reservation, RetryBudget, Spec,
 };
-use crate::lifecycle::Clock;
-use crate::limits::{Cost, Demand, Estimates, Features};
+use crate::lifecycle::{Clock, Tasks};
+use crate::limits::{Claim, Cost, Demand, Estimates, Features};
 use crate::upstream::Credential;
 
-/// Ids of stored things that are remembered for one provider.
-const REMEMBERED: usize = 65_536;
 /// Models whose requests are learned from: a kilobyte each.
 const MODELS: usize = 512;
 
@@ -33,17 +32,17 @@ pub struct Desk {
     place: Box<str>,
     clock: Clock,
     state: Mutex<State>,
-    /// Who waits before it.
-    pub lines: Arc<Lines>,
+    /// Wakes who keeps the time before its moment.
+    sooner: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    pool: Pool,
-    cards: HashMap<KeyId, Arc<Card>>,
-    budget: RetryBudget,
-    stored: Stored,
+    admission: Admission<Waiter>,
     estimates: Estimates,
+    cards: HashMap<KeyId, Arc<Card>>,
+    /// Until when the one who keeps the time sleeps; `None` if there is none.
+    keeper: Option<Moment>,
 }
 
 /// What is put on a request that goes out under one key.
@@ -87,22 +86,12 @@ impl Desk {
         clock: Clock,
         budget: Budget,
     ) -> Self {
-        let now = clock.moment();
-        let state = State {
-            pool: Pool::default(),
-            cards: HashMap::new(),
-            budget: RetryBudget::new(budget.permille, budget.floor, now),
-            stored: Stored::new(REMEMBERED),
-            estimates: Estimates::new(MODELS),
-        };
-        Self {
-            name,
-            dialect,
-            place: place.into(),
-            clock,
-            state: Mutex::new(state),
-            lines: Arc::default(),
-        }
+        let budget = RetryBudget::new(budget.permille, budget.floor, clock.moment());
+        let admission = Admission::new(budget);
+        let estimates = Estimates::new(MODELS);
+        let state = State { admission, estimates, cards: HashMap::new(), keeper: None };
+        let (state, sooner) = (Mutex::new(state), Notify::new());
+        Self { name, dialect, place: place.into(), clock, state, sooner }
     }
 
     /// Whether it can go on serving a provider of that dialect at that place. At another place other
@@ -112,47 +101,87 @@ impl Desk {
         self.dialect == dialect && *self.place == *place
     }
 
-    /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. Who
-    /// waits looks again.
-    pub fn renew(&self, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
+    /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. For
+    /// who waits, everything is looked at anew.
+    pub fn renew(self: &Arc<Self>, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
         let now = self.clock.now();
         let mut state = self.lock();
-        state.budget.revise(budget.permille, budget.floor, now.at);
-        state.pool.set_wall(now);
-        let rebuilt = state.pool.rebuild(spec, now.at);
+        state.admission.budget_mut().revise(budget.permille, budget.floor, now.at);
+        state.admission.set_wall(now);
+        let rebuilt = state.admission.rebuild(spec, now.at);
         let taken = rebuilt.keys.iter().zip(cards);
         state.cards = taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
         drop(state);
-        self.lines.call();
+        self.call();
         rebuilt
     }
 
-    /// Time has passed: the wall's clock reads that, and these limits hold. Who waits looks again.
-    pub fn turn(&self, limits: Vec<LimitSpec>, now: Now) {
+    /// Time has passed: the wall's clock reads that, and these limits hold. For who waits, everything
+    /// is looked at anew.
+    pub fn turn(self: &Arc<Self>, limits: Vec<LimitSpec>, now: Now) {
         let mut state = self.lock();
-        state.pool.set_wall(now);
-        state.pool.set_limits(limits, now.at);
+        state.admission.set_wall(now);
+        state.admission.set_limits(limits, now.at);
         drop(state);
-        self.lines.call();
+        self.call();
     }
 
-    /// Chooses a key for a request and takes the capacity, or says until when to wait, or why not.
-    pub fn choose(self: &Arc<Self>, ask: &Ask<'_>, now: Moment) -> Found {
+    /// A request arrives: it is given a key and the capacity, or a place, or is told why not. The time
+    /// of those who wait is kept by a task on this runtime if nobody keeps it yet.
+    pub fn arrive(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        claim: &Claim,
+        waiter: impl FnOnce() -> Waiter,
+        tasks: &Tasks,
+        now: Moment,
+    ) -> Arrival {
         let mut state = self.lock();
-        match state.pool.choose(ask, now) {
-            Choice::Send(reservation) => {
-                if ask.tried.nothing() {
-                    state.budget.deposit(now);
-                }
-                let card = state.cards.get(&reservation.key()).map(Arc::clone);
+        let decision = state.admission.arrive(ask, claim, waiter, now);
+        let card = state.card_for(&decision);
+        let waited_for = state.admission.waiting() > 0;
+        let unkept = waited_for && state.keeper.is_none();
+        if unkept {
+            state.keeper = Some(Moment::ZERO);
+        }
+        drop(state);
+        if unkept {
+            drop(tasks.spawn(Keeper(Arc::clone(self)).keep()));
+        } else if waited_for {
+            self.call();
+        }
+        match decision {
+            Decision::Now(outcome) => Arrival::Found(Found::of(self, outcome, card)),
+            Decision::Waits(place) => Arrival::Waits(Standing::new(self, place)),
+        }
+    }
+
+    /// Gives a place up.
+    pub(super) fn leave(self: &Arc<Self>, place: Place) {
+        let left = self.lock().admission.leave(place);
+        if left.is_some() {
+            drop(left);
+            self.call();
+        }
+    }
+
+    /// Calls everybody whose turn has come. To be done after anything that happens.
+    fn call(self: &Arc<Self>) {
+        loop {
+            let mut state = self.lock();
+            let Some((waiter, outcome)) = state.admission.next(self.clock.moment()) else {
+                // Who keeps the time may have to wake up sooner than it thinks.
+                let wake = state.admission.wake();
+                let sooner = wake.zip(state.keeper).is_some_and(|(wake, until)| wake < until);
                 drop(state);
-                let spending = Spending::of(self, reservation);
-                card.map_or(Found::Nothing(crate::keys::Nothing::NoKey), |card| {
-                    Found::Send(card, spending)
-                })
-            }
-            Choice::Wait(wait) => Found::Wait(wait),
-            Choice::Nothing(nothing) => Found::Nothing(nothing),
+                if sooner {
+                    self.sooner.notify_one();
+                }
+                return;
+            };
+            let card = state.card(&outcome);
+            drop(state);
+            waiter.call(Found::of(self, outcome, card));
         }
     }
 
@@ -160,7 +189,7 @@ impl Desk {
     pub fn cost(&self, model: &str, facts: &Facts) -> Cost {
         let mut state = self.lock();
         let demand = state.estimates.demand(model, facts);
-        state.pool.cost(model, &demand)
+        state.admission.pool().cost(model, &demand)
     }
 
     /// What that request of that model will need, as far as can be told.
@@ -175,27 +204,23 @@ impl Desk {
 
     /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
     pub fn retry(&self, now: Moment) -> Result<(), Moment> {
-        let mut state = self.lock();
-        if state.budget.withdraw(now) { Ok(()) } else { Err(state.budget.next(now)) }
+        self.lock().admission.retry(now)
     }
 
     /// The group that made one of these, if that is remembered and the group is still there.
     pub fn maker(&self, ids: &StoredIds) -> Option<GroupId> {
-        let mut state = self.lock();
-        let State { stored, pool, .. } = &mut *state;
-        let mut makers = ids.iter().filter_map(|id| stored.find(id.as_str()));
-        makers.find(|group| pool.group_name(*group).is_some())
+        self.lock().admission.maker(ids.iter().map(StoredId::as_str))
     }
 
-    /// Whether some key is for that caller and no other.
-    pub fn has_keys_of(&self, caller: &str) -> bool {
-        self.lock().pool.has_keys_of(caller)
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().admission.waiting()
     }
 
     /// Looks at the pool, for status and metrics.
     pub fn look<T>(&self, look: impl FnOnce(&mut Pool, Moment) -> T) -> T {
         let now = self.clock.moment();
-        look(&mut self.lock().pool, now)
+        look(self.lock().admission.pool_mut(), now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -206,13 +231,15 @@ impl Desk {
     fn tell(&self, event: Event, code: Option<&str>) {
         let name = match event {
             Event::KeyResting(id) | Event::KeyDisabled(id) | Event::KeyRecovered(id) => {
-                self.lock().pool.key_name(id).map(str::to_owned)
+                self.lock().admission.pool().key_name(id).map(str::to_owned)
             }
             Event::GroupClosed(id, ..)
             | Event::SharedQuota(id, _)
             | Event::GroupReopened(id)
             | Event::BreakerOpened(id, _)
-            | Event::BreakerClosed(id) => self.lock().pool.group_name(id).map(str::to_owned),
+            | Event::BreakerClosed(id) => {
+                self.lock().admission.pool().group_name(id).map(str::to_owned)
+            }
         };
         let (provider, name, now) = (&*self.name, name.unwrap_or_default(), self.clock.now());
         let code = code.unwrap_or_default();
@@ -248,7 +275,9 @@ impl Desk {
                 tracing::info!(provider, quota_group = name, "Breaker closed");
             }
             Event::SharedQuota(_, other) => {
-                let other = self.lock().pool.group_name(other).unwrap_or_default().to_owned();
+                let state = self.lock();
+                let other = state.admission.pool().group_name(other).unwrap_or_default().to_owned();
+                drop(state);
                 tracing::warn!(
                     provider,
                     quota_group = name,
@@ -260,15 +289,83 @@ impl Desk {
     }
 }
 
-/// What a desk can do for a request now.
+impl State {
+    fn card_for(&self, decision: &Decision) -> Option<Arc<Card>> {
+        if let Decision::Now(outcome) = decision { self.card(outcome) } else { None }
+    }
+
+    /// What is put on a request that is sent.
+    fn card(&self, outcome: &Outcome) -> Option<Arc<Card>> {
+        let Outcome::Send(reservation) = outcome else { return None };
+        self.cards.get(&reservation.key()).map(Arc::clone)
+    }
+}
+
+/// Keeps the time for those who wait before a desk, for as long as anybody does. Dropped before, with
+/// its runtime, it makes way for another.
+struct Keeper(Arc<Desk>);
+
+impl Keeper {
+    async fn keep(self) {
+        let desk = &self.0;
+        loop {
+            desk.call();
+            let Some(until) = self.rest() else { return };
+            let time = tokio::time::sleep_until(desk.clock.instant(until));
+            tokio::select! { () = time => {} () = desk.sooner.notified() => {} }
+        }
+    }
+
+    /// Until when to sleep; `None` if nobody waits.
+    fn rest(&self) -> Option<Moment> {
+        let mut state = self.0.lock();
+        let waits = state.admission.waiting() > 0;
+        state.keeper = waits.then(|| state.admission.wake().unwrap_or(Moment::NEVER));
+        state.keeper
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.lock().keeper = None;
+    }
+}
+
+/// What becomes of a request that arrives.
+#[derive(Debug)]
+pub enum Arrival {
+    /// That, at once.
+    Found(Found),
+    /// It waits.
+    Waits(Standing),
+}
+
+/// What a desk can do for a request.
 #[derive(Debug)]
 pub enum Found {
     /// Send it under this card.
     Send(Arc<Card>, Spending),
-    /// Nothing now, but later.
-    Wait(crate::keys::Wait),
-    /// Nothing, and waiting does not help.
-    Nothing(crate::keys::Nothing),
+    /// There is no capacity before its deadline.
+    Refused(Refused),
+    /// Nothing can serve it, and waiting does not help.
+    Nothing(Nothing),
+}
+
+impl Found {
+    fn of(desk: &Arc<Desk>, outcome: Outcome, card: Option<Arc<Card>>) -> Self {
+        match (outcome, card) {
+            (Outcome::Send(reservation), Some(card)) => {
+                Self::Send(card, Spending::of(desk, reservation))
+            }
+            (Outcome::Send(reservation), None) => {
+                // Every key has its card, for they come together.
+                drop(Spending::of(desk, reservation));
+                Self::Nothing(Nothing::NoKey)
+            }
+            (Outcome::Refused(refused), _) => Self::Refused(refused),
+            (Outcome::Nothing(nothing), _) => Self::Nothing(nothing),
+        }
+    }
 }
 
 /// Capacity that a request holds. Dropped, it is given back; once the request may have been sent, it
@@ -311,13 +408,16 @@ impl Spending {
         let Some(reservation) = &self.reservation else { return };
         let now = self.desk.clock.moment();
         let mut state = self.desk.lock();
-        let noticed = state.pool.observe(reservation, answer.samples, now);
+        let noticed = state.admission.observe(reservation, answer.samples, now);
         let random = fastrand::u64(..);
-        let event = state.pool.report(reservation, answer.judgement, now, random);
+        let event = state.admission.report(reservation, answer.judgement, now, random);
+        let waited_for = state.admission.waiting() > 0;
         drop(state);
         // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
         // stream may be far away.
-        self.desk.lines.call();
+        if waited_for {
+            self.desk.call();
+        }
         for event in event.into_iter().chain(noticed) {
             self.desk.tell(event, answer.judgement.code.as_deref());
         }
@@ -325,20 +425,20 @@ impl Spending {
 
     /// It was never sent: everything goes back.
     pub fn cancel(mut self) {
-        self.give_back(|state, reservation, now| state.pool.cancel(reservation, now));
+        self.give_back(|state, reservation, now| state.admission.cancel(reservation, now));
     }
 
     /// It was refused: providers count the request, and no tokens.
     pub fn refused(mut self) {
         self.give_back(|state, reservation, now| {
-            state.pool.settle(reservation, &Cost::REQUEST, now);
+            state.admission.settle(reservation, &Cost::REQUEST, now);
         });
     }
 
     /// It was answered, whole or in part: what the answer told is charged, and what the provider
     /// stored is remembered with its group.
     pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
-        if let Outcome::Error { code } = &reading.outcome {
+        if let meter::Outcome::Error { code } = &reading.outcome {
             let judgement = formats::judge_event(self.desk.dialect, code.as_deref());
             let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
             exchange.judged(&met, None, &[]);
@@ -347,11 +447,12 @@ impl Spending {
         self.remember(reading.stored.iter());
         let (features, choices) = self.about;
         self.give_back(|state, reservation, now| {
-            let State { pool, estimates, .. } = state;
+            let State { admission, estimates, .. } = state;
+            let pool = admission.pool();
             let model = pool.model_of(&reservation);
             let flowed = estimates.output_tokens(model, reading.output);
             exchange.flowed = flowed;
-            let complete = reading.outcome == Outcome::Complete;
+            let complete = reading.outcome == meter::Outcome::Complete;
             let actual = match &reading.usage {
                 Some(usage) => {
                     estimates.learn_input(model, &features, usage);
@@ -366,7 +467,7 @@ impl Spending {
                 // Nobody told: what was reserved, and what flowed beyond it.
                 None => pool.flowed(&reservation, flowed).max(reservation.cost()),
             };
-            pool.settle(reservation, &actual, now);
+            admission.settle(reservation, &actual, now);
         });
     }
 
@@ -379,24 +480,29 @@ impl Spending {
         }
         let mut state = self.desk.lock();
         for id in made {
-            state.stored.remember(id.as_str(), reservation.group());
+            state.admission.remember(id.as_str(), reservation.group());
         }
     }
 
     fn give_back(&mut self, end: impl FnOnce(&mut State, Reservation, Moment)) {
         let Some(reservation) = self.reservation.take() else { return };
         let now = self.desk.clock.moment();
-        end(&mut self.desk.lock(), reservation, now);
-        self.desk.lines.call();
+        let mut state = self.desk.lock();
+        end(&mut state, reservation, now);
+        let waited_for = state.admission.waiting() > 0;
+        drop(state);
+        if waited_for {
+            self.desk.call();
+        }
     }
 }
 
 impl Drop for Spending {
     fn drop(&mut self) {
         if *self.begun.get_mut() {
-            self.give_back(|state, reservation, now| state.pool.forfeit(reservation, now));
+            self.give_back(|state, reservation, now| state.admission.forfeit(reservation, now));
         } else {
-            self.give_back(|state, reservation, now| state.pool.cancel(reservation, now));
+            self.give_back(|state, reservation, now| state.admission.cancel(reservation, now));
         }
     }
 }
@@ -409,18 +515,20 @@ mod tests {
     use super::*;
     use crate::formats::Dimension;
     use crate::keys::{Body, Breaker, KeySpec, Reach, Tried};
-    use crate::limits::{Learning, Measure, Rule};
+    use crate::limits::{Learning, Measure, Priority, Rule};
+    use crate::pipeline::wait::Bell;
 
     /// One key without a credential, and a limit of a hundred tokens an hour.
     fn desk() -> Arc<Desk> {
+        desk_of(Duration::from_hours(1))
+    }
+
+    /// The same with a limit of a hundred tokens in that time.
+    fn desk_of(window: Duration) -> Arc<Desk> {
         let budget = Budget { permille: 100, floor: 1_000 };
         let at = (Dialect::OpenAi, "http://127.0.0.1:1");
         let desk = Arc::new(Desk::new("p".into(), at, Clock::start(), budget));
-        let rule = Rule {
-            measure: Measure::Of(Dimension::Tokens),
-            amount: 100,
-            window: Duration::from_hours(1).into(),
-        };
+        let rule = Rule::new(Measure::Of(Dimension::Tokens), 100, window);
         let limit = LimitSpec {
             models: Vec::new(),
             quota_groups: Vec::new(),
@@ -453,21 +561,42 @@ mod tests {
         desk
     }
 
-    fn take(desk: &Arc<Desk>) -> Option<Spending> {
+    fn arrive(desk: &Arc<Desk>, deadline: Moment, bell: &Arc<Bell>) -> Arrival {
+        arrive_under(&Tasks::default(), desk, deadline, bell)
+    }
+
+    fn arrive_under(
+        tasks: &Tasks,
+        desk: &Arc<Desk>,
+        deadline: Moment,
+        bell: &Arc<Bell>,
+    ) -> Arrival {
+        let cost = Cost { tokens: 80, input: 80, ..Cost::REQUEST };
         let ask = Ask {
             model: "m",
             caller: "",
-            cost: Cost { tokens: 80, input: 80, ..Cost::REQUEST },
+            cost,
             tried: &Tried::NOTHING,
-            preferred: None,
+            prefix: None,
             stored_in: None,
             body: Body::Replayable,
             random: 0,
         };
-        match desk.choose(&ask, desk.clock.moment()) {
-            Found::Send(_, spending) => Some(spending),
-            Found::Wait(_) | Found::Nothing(_) => None,
+        let claim = Claim { priority: Priority::Normal, caller: 0, deadline, cost };
+        let waiter = || Waiter { bell: Arc::clone(bell), target: 0 };
+        desk.arrive(&ask, &claim, waiter, tasks, desk.clock.moment())
+    }
+
+    fn take(desk: &Arc<Desk>) -> Option<Spending> {
+        match arrive(desk, Moment::ZERO, &Arc::default()) {
+            Arrival::Found(Found::Send(_, spending)) => Some(spending),
+            Arrival::Found(Found::Refused(_) | Found::Nothing(_)) | Arrival::Waits(_) => None,
         }
+    }
+
+    /// A day, in which the limit of an hour comes back.
+    fn patient(desk: &Desk) -> Moment {
+        desk.clock.moment() + Duration::from_hours(24)
     }
 
     #[test]
@@ -484,15 +613,45 @@ mod tests {
         assert!(take(&desk).is_none(), "it may have been sent");
     }
 
-    #[test]
-    fn an_answer_calls_whoever_waits_before_its_stream_has_ended() {
+    #[tokio::test]
+    async fn what_is_given_back_is_given_to_who_waits_and_back_again_if_that_one_has_left() {
         let desk = desk();
-        let called = Arc::<tokio::sync::Notify>::default();
-        let _place = desk.lines.join("m", Moment::NEVER, &called).unwrap();
         let spending = take(&desk).unwrap();
-        let judgement = Judgement::of(Verdict::Ok);
-        spending.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
-        assert!(futures_util::FutureExt::now_or_never(called.notified()).is_some());
+        let bell = Arc::<Bell>::default();
+        let Arrival::Waits(place) = arrive(&desk, patient(&desk), &bell) else { panic!("full") };
+        assert_eq!(desk.waiting(), 1);
+        drop(spending);
+        bell.rung().await;
+        assert_eq!(desk.waiting(), 0);
+        let found = bell.take();
+        assert!(matches!(found[0], (0, Found::Send(..))), "{found:?}");
+        assert!(take(&desk).is_none(), "it has been taken for it");
+        drop((place, found));
+        assert!(take(&desk).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_gives_its_place_up_is_not_called() {
+        let desk = desk();
+        let spending = take(&desk).unwrap();
+        let bell = Arc::<Bell>::default();
+        let Arrival::Waits(place) = arrive(&desk, patient(&desk), &bell) else { panic!("full") };
+        drop(place);
+        drop(spending);
+        assert!(bell.take().is_empty());
+        assert!(take(&desk).is_some());
+    }
+
+    #[tokio::test]
+    async fn time_alone_calls_who_waits_and_keeping_it_ends_with_the_last() {
+        let desk = desk_of(Duration::from_millis(200));
+        take(&desk).unwrap().begun().store(true, Ordering::Relaxed);
+        let (bell, tasks) = (Arc::<Bell>::default(), Tasks::default());
+        let arrival = arrive_under(&tasks, &desk, patient(&desk), &bell);
+        let Arrival::Waits(_place) = arrival else { panic!("full") };
+        bell.rung().await;
+        assert!(matches!(bell.take()[0], (0, Found::Send(..))));
+        tasks.drained().await;
     }
 
     #[test]

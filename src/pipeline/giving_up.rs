@@ -6,7 +6,7 @@ use super::attempt::{Carried, Trial};
 use super::refusal::{Reason, Refusal};
 use crate::clock::Moment;
 use crate::formats::Verdict;
-use crate::keys::{self, Cause, Obstacle};
+use crate::keys::{self, Cause, Obstacle, Refused, Why};
 
 /// Why the keys of one target cannot serve.
 struct Plight {
@@ -17,6 +17,8 @@ struct Plight {
     serves: bool,
     /// The target itself has said that trying again is no use.
     in_vain: bool,
+    /// That waiting for it would have taken too long.
+    refused: Option<Refused>,
 }
 
 /// The soonest that a client is told to come back after a failure.
@@ -55,7 +57,8 @@ fn plights(trial: &Trial<'_>) -> Vec<Plight> {
             |pool: &mut keys::Pool, now| (pool.explain(&ask, now), pool.can_carry(&ask, now));
         let (reasons, serves) = provider.desk.look(look);
         let (provider, model) = ((*provider.name).into(), ask.model.into());
-        Some(Plight { provider, model, reasons, serves, in_vain: leg.in_vain })
+        let (in_vain, refused) = (leg.in_vain, leg.refused);
+        Some(Plight { provider, model, reasons, serves, in_vain, refused })
     });
     told.collect()
 }
@@ -72,7 +75,7 @@ fn reason(trial: &Trial<'_>, plights: &[Plight], kept: Option<&Carried>) -> Reas
     if !plights.is_empty() && plights.iter().all(exceeds) {
         Reason::RequestExceedsLimit
     } else if plights.iter().any(|plight| plight.serves) {
-        // The line is full, it is too late, or the body cannot be sent again.
+        // Others come first, it is too late, or the body cannot be sent again.
         let refused = kept.is_some_and(|judgement| is_exhaustion(judgement.verdict));
         if refused || trial.exchange.attempts == 0 {
             Reason::KeysTemporarilyExhausted
@@ -110,6 +113,13 @@ fn until(reason: Reason, plights: &[Plight], now: Moment) -> Option<Moment> {
     let reasons = plights.iter().flat_map(|plight| &plight.reasons);
     let until = reasons.filter(|why| wanted(why.obstacle)).filter_map(|why| why.until);
     let until = until.filter(|until| *until != Moment::NEVER).min();
+    let refused = || plights.iter().filter_map(|plight| plight.refused);
+    if reason == Reason::KeysTemporarilyExhausted
+        && let Some(predicted) = refused().map(|refused| refused.until).min()
+    {
+        // Where others wait, that capacity is there does not yet mean that it is one's turn.
+        return Some(until.map_or(predicted, |until| until.max(predicted)));
+    }
     if plights.iter().any(|plight| plight.serves) {
         return Some(now + SOONEST);
     }
@@ -193,23 +203,33 @@ impl Plight {
         let Self { provider, model, reasons, .. } = self;
         let target =
             if model.is_empty() { provider.to_string() } else { format!("{provider}/{model}") };
+        let queue = self.refused.filter(|refused| refused.ahead > 0 || refused.why == Why::Full);
+        let queue = queue.map(|refused| {
+            let (ahead, wait) = (refused.ahead, refused.until.since(now.at).as_secs_f64());
+            let full = if refused.why == Why::Full { "as many wait as may, " } else { "" };
+            format!("{full}{ahead} others come first, its turn would come in {wait:.1} s")
+        });
         if reasons.is_empty() {
             let none =
                 if self.serves { "not sent in time" } else { "no key for this caller and model" };
-            return format!("{target}: {none}");
+            return format!("{target}: {}", queue.as_deref().unwrap_or(none));
         }
         let mut told: Vec<_> = reasons.iter().take(MOST_NAMED).map(|why| tell(why, now)).collect();
         let rest = reasons.len().saturating_sub(MOST_NAMED);
         if rest > 0 {
             told.push(format!("and {rest} more quota groups"));
         }
+        told.extend(queue);
         format!("{target}: {}", told.join(", "))
     }
 }
 
 fn tell(why: &keys::Reason, now: crate::clock::Now) -> String {
     let what = match (why.obstacle, why.limit) {
-        (Obstacle::Closed(Cause::Rate), Some(limit)) => format!("rate limit ({limit})"),
+        (Obstacle::Closed(Cause::Rate), Some(limit)) => match why.level {
+            Some(level) => format!("rate limit ({limit}, {:.0} % left)", level * 100.0),
+            None => format!("rate limit ({limit})"),
+        },
         (Obstacle::Oversized, Some(limit)) => format!("larger than its limit ({limit})"),
         (obstacle, _) => words(obstacle).to_owned(),
     };

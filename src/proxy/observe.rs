@@ -189,7 +189,7 @@ impl Observer {
             base_host: provider.destination.place().to_owned(),
             keys,
             quota_groups: groups,
-            queue_depth: provider.desk.lines.waiting() as u64,
+            queue_depth: provider.desk.waiting() as u64,
         }
     }
 

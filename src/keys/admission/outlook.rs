@@ -1,0 +1,108 @@
+//! How long those who come now will wait.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::limits::{AHEAD, Cost, PATIENCE, Priority, Supply};
+
+/// What groups give in the time to come, worked out now and then.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    at: Option<Moment>,
+    /// What can be taken from then on.
+    supply: Supply,
+    /// What had been taken by then.
+    taken: Cost,
+}
+
+/// What has been asked for lately, by class.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    since: Moment,
+    turned: Moment,
+    before: [Cost; 3],
+    lately: [Cost; 3],
+}
+
+/// An outlook holds for so long; what is taken meanwhile is reckoned with.
+const HOLDS: Duration = Duration::from_millis(250);
+/// Demand is counted over twice this.
+const PERIOD: Duration = Duration::from_secs(5);
+
+impl Outlook {
+    /// Whether it is too old to go by.
+    pub(super) fn is_old(&self, now: Moment) -> bool {
+        self.at.is_none_or(|at| now.since(at) >= HOLDS)
+    }
+
+    /// Looks ahead: `supply` can be taken from now on.
+    pub(super) const fn renew(&mut self, taken: Cost, now: Moment, supply: Supply) {
+        (self.at, self.taken, self.supply) = (Some(now), taken, supply);
+    }
+
+    /// The moment at which `need` will have been given, where what is taken amounts to `taken` by now
+    /// and `rival` is what others will take each second before.
+    pub(super) fn given(&self, need: Cost, taken: Cost, rival: Cost) -> Moment {
+        let at = self.at.unwrap_or_default();
+        let need = need.plus(taken.minus(self.taken));
+        let (mut before, mut best) = (Duration::ZERO, Cost::default());
+        for (time, supply) in AHEAD.into_iter().zip(self.supply) {
+            // Others leave one part in so many; what was to be had sooner is still to be had.
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let left = supply.with(rival, |supply, rival| {
+                let theirs = rival.saturating_mul(millis) / 1_000;
+                supply.saturating_sub(theirs).max(supply / PATIENCE)
+            });
+            let reach = left.with(best, u64::max);
+            if reach.covers(&need) {
+                return at + between((before, best), (time, reach), need);
+            }
+            (before, best) = (time, reach);
+        }
+        at + before
+    }
+}
+
+impl Demand {
+    /// A request of that class came.
+    pub(super) fn note(&mut self, class: Priority, cost: Cost, now: Moment) {
+        if self.since == Moment::ZERO {
+            (self.since, self.turned) = (now, now);
+        }
+        if now.since(self.turned) >= PERIOD {
+            let stale = now.since(self.turned) >= 2 * PERIOD;
+            self.before = if stale { Default::default() } else { self.lately };
+            self.since = if stale { now } else { self.turned };
+            (self.turned, self.lately) = (now, Default::default());
+        }
+        if let Some(sum) = self.lately.get_mut(class as usize) {
+            *sum = sum.plus(cost);
+        }
+    }
+
+    /// What the classes above that one ask for in a second.
+    pub(super) fn above(&self, class: Priority, now: Moment) -> Cost {
+        let above = Priority::ALL.into_iter().filter(|other| *other > class);
+        let sums =
+            above.flat_map(|other| [&self.before, &self.lately].map(|c| c.get(other as usize)));
+        let sum = sums.flatten().fold(Cost::default(), |sum, more| sum.plus(*more));
+        let time = now.since(self.since).max(Duration::from_secs(1));
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        sum.part(1_000, millis)
+    }
+}
+
+/// When between two times, by which so much will have been given, `need` will have.
+fn between(before: (Duration, Cost), after: (Duration, Cost), need: Cost) -> Duration {
+    let span = after.0.saturating_sub(before.0);
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    let missing = need.minus(before.1);
+    let given = after.1.minus(before.1);
+    let waits = missing.with(given, |missing, given| match missing {
+        0 => 0,
+        _ => Cost { requests: nanos, ..Cost::default() }.part(missing, given).requests,
+    });
+    let Cost { requests, tokens, input, output } = waits;
+    let longest = requests.max(tokens).max(input).max(output);
+    before.0 + Duration::from_nanos(longest).min(span)
+}
