@@ -12,7 +12,7 @@ use crate::formats::Dimension;
 use super::ledger::{ratio, share};
 use super::level::Level;
 use super::rule::{Learning, Measure, Rule};
-use super::supply::part;
+use super::supply::as_float;
 
 /// One limit: `amount` units refilled evenly over `window` nanoseconds.
 #[derive(Clone, Debug)]
@@ -382,17 +382,11 @@ impl Bucket {
         units == 0 || !self.known() || self.shortfall(units, pending, at).is_none()
     }
 
-    /// How much is left; less than nothing in debt.
-    pub(super) fn level_at(&self, pending: u64, now: Moment) -> i64 {
-        let missing = part(self.missing(pending, now), self.amount, self.window);
-        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
-        i64::try_from(self.amount).unwrap_or(i64::MAX).saturating_sub(missing)
-    }
-
-    /// How much is refilled in that time.
-    pub(super) fn refill(&self, time: Duration) -> i64 {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        i64::try_from(part(nanos, self.amount, self.window)).unwrap_or(i64::MAX)
+    /// How much is left, less than nothing in debt, and how much is refilled in a second.
+    pub(super) fn outlook(&self, pending: u64, now: Moment) -> (f64, f64) {
+        let each_nano = as_float(self.amount) / as_float(self.window);
+        let missing = as_float(self.missing(pending, now)) * each_nano;
+        (as_float(self.amount) - missing, each_nano * 1e9)
     }
 
     /// What is told of it.

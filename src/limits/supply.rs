@@ -24,8 +24,8 @@ pub const AHEAD: [Duration; 12] = [
     Duration::from_hours(24),
 ];
 
-/// What can be taken until each of [`AHEAD`] if it is taken as it is refilled; `u64::MAX` where
-/// nothing limits it.
+/// What can be taken until each of [`AHEAD`] if it is taken as it is refilled, in thousandths;
+/// `u64::MAX` where nothing limits it.
 pub type Supply = [Cost; AHEAD.len()];
 
 impl Ledger {
@@ -33,21 +33,25 @@ impl Ledger {
     pub fn supply(&self, now: Moment) -> Supply {
         let mut supply = [Cost::UNLIMITED; AHEAD.len()];
         for bucket in self.buckets.iter().filter(|bucket| bucket.known()) {
-            let (at_once, in_a_day) = (bucket.level_at(self.pending, now), bucket.refill(DAY));
+            let (level, each_second) = bucket.outlook(self.pending, now);
             for (sum, time) in supply.iter_mut().zip(AHEAD) {
-                let refill = in_a_day.saturating_mul(millis(time)) / millis(DAY);
-                let units = at_once.saturating_add(refill);
                 let slot = match bucket.dimension {
                     Dimension::Requests => &mut sum.requests,
                     Dimension::Tokens => &mut sum.tokens,
                     Dimension::InputTokens => &mut sum.input,
                     Dimension::OutputTokens => &mut sum.output,
                 };
-                *slot = u64::try_from(units).unwrap_or(0).min(*slot);
+                *slot = thousandths(level + each_second * time.as_secs_f64()).min(*slot);
             }
         }
-        for (sum, time) in supply.iter_mut().zip(AHEAD).filter(|_| self.concurrency.is_some()) {
-            sum.requests = self.places(time).min(sum.requests);
+        if let Some(limit) = self.concurrency {
+            // A place is free again when a request ends, and those to come take as long as those before.
+            let free = as_float(limit.saturating_sub(self.in_flight));
+            let turns = |time: Duration| time.as_secs_f64() / self.turnover.as_secs_f64().max(1e-3);
+            for (sum, time) in supply.iter_mut().zip(AHEAD) {
+                let places = thousandths(free + as_float(limit) * turns(time));
+                sum.requests = places.min(sum.requests);
+            }
         }
         supply
     }
@@ -58,21 +62,20 @@ impl Ledger {
         self.held_until(cost) <= at
             && buckets.all(|bucket| bucket.would_carry(cost.of(bucket.dimension), self.pending, at))
     }
-
-    /// How many requests find a place in that time, if each takes as long as those before it did.
-    fn places(&self, time: Duration) -> u64 {
-        let Some(limit) = self.concurrency else { return u64::MAX };
-        let turned = u128::from(limit).saturating_mul(time.as_nanos());
-        let Some(turned) = turned.checked_div(self.turnover.as_nanos()) else { return u64::MAX };
-        let free = limit.saturating_sub(self.in_flight);
-        free.saturating_add(u64::try_from(turned).unwrap_or(u64::MAX))
-    }
 }
 
-const DAY: Duration = Duration::from_hours(24);
+#[expect(clippy::cast_precision_loss, reason = "a prediction is no more exact than that")]
+pub(super) const fn as_float(amount: u64) -> f64 {
+    amount as f64
+}
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "less than nothing is nothing, and what no number holds is the largest"
+)]
+const fn thousandths(amount: f64) -> u64 {
+    (amount * 1_000.0) as u64
 }
 
 impl Cost {

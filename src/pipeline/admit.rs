@@ -175,12 +175,13 @@ impl Trial<'_> {
 
     pub(super) fn ask(&self, target: usize) -> Ask<'_> {
         let (dialect, leg) = (self.provider(target).map(|p| p.dialect), self.legs.get(target));
+        let model = self.model(target).unwrap_or_default();
         Ask {
-            model: self.model(target).unwrap_or_default(),
+            model,
             caller: self.caller(),
             cost: charge::estimate(dialect.unwrap_or(Dialect::Generic), &self.errand.facts),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
-            prefix: None,
+            prefix: charge::cached_prefix(model, &self.errand.facts),
             stored_in: leg.and_then(|leg| leg.stored_in),
             body: match &self.errand.body {
                 InBody::Streams(replay) if replay.may_spill() => Body::Once,

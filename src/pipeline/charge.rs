@@ -1,7 +1,7 @@
 //! What a request is charged by its provider: an estimate before it is sent, and what stands in the
 //! end.
 
-use crate::formats::{Dialect, Facts, Usage};
+use crate::formats::{Dialect, Facts, Usage, models};
 use crate::limits::Cost;
 
 /// Bytes of text for a token, the usual rule of thumb for English and code (OpenAI's help page on
@@ -13,6 +13,12 @@ const TOKENS_PER_MEDIUM: u64 = 1_000;
 
 /// Output that is reckoned with where a provider meters it as it flows.
 const METERED_OUTPUT: u64 = 512;
+
+/// What tells a request's prefix from others, if it is long enough for its provider to cache.
+pub(super) fn cached_prefix(model: &str, facts: &Facts) -> Option<u64> {
+    let tokens = facts.text.bytes() / BYTES_PER_TOKEN;
+    facts.prefix.filter(|_| tokens >= models::smallest_cached_prefix(model))
+}
 
 /// What a request will be charged, as far as can be told before it is sent.
 pub(super) fn estimate(dialect: Dialect, facts: &Facts) -> Cost {
