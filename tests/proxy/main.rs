@@ -14,6 +14,7 @@ mod endings;
 mod headers;
 mod http2;
 mod leak;
+mod queue;
 mod reload;
 mod stored;
 mod streams;
