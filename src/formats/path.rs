@@ -52,6 +52,20 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Whether a model goes on with what it is sent, so that a provider may have the beginning in its
+    /// cache.
+    pub const fn is_prompt(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions
+                | Self::Completions
+                | Self::Responses
+                | Self::Messages
+                | Self::GenerateContent
+                | Self::StreamGenerateContent
+        )
+    }
+
     /// The word for it in configuration, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

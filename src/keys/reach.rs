@@ -30,8 +30,8 @@ impl Pool {
         Reach { model: field.model, groups }
     }
 
-    /// What those groups can give together from now on.
-    pub(super) fn supply(&self, reach: &Reach, now: Moment) -> Supply {
+    /// What those groups can give together from now on, and how many they are.
+    pub(super) fn supply(&self, reach: &Reach, now: Moment) -> (u32, Supply) {
         let mut supply = Supply::default();
         let groups = reach.groups.iter();
         for group in groups.filter_map(|slot| self.groups.get(usize::from(slot))?.as_ref()) {
@@ -39,7 +39,7 @@ impl Pool {
                 *sum = sum.plus(more);
             }
         }
-        supply
+        (reach.groups.len(), supply)
     }
 
     /// Whether what is kept of a group for a request of that model will still be enough if one of

@@ -10,6 +10,7 @@ use super::fill::{Fill, Need, Sight, Size};
 use super::level::Level;
 use super::rule::{Learning, Measure, Rule};
 use super::share::Sharing;
+use super::supply::as_float;
 use super::told::{TRUST, Told};
 use super::window::Window;
 
@@ -366,17 +367,11 @@ impl Limit {
         units == 0 || !self.known() || Moment::from_nanos(self.fill.ready_at(need, 0)) <= at
     }
 
-    /// How much is left; less than nothing in debt.
-    pub(super) fn level_at(&self, pending: u64, now: Moment) -> i64 {
-        let (depth, missing) = self.gauge(pending, now);
-        let part = self.part();
-        let units = |nanos| i64::try_from(part.units_down(nanos)).unwrap_or(i64::MAX);
-        units(depth).saturating_sub(units(missing))
-    }
-
-    /// How much comes back in that time.
-    pub(super) fn refill(&self, time: Duration) -> i64 {
-        i64::try_from(self.part().units_down(nanos(time))).unwrap_or(i64::MAX)
+    /// How much is left, less than nothing in debt, and how much comes back in a second.
+    pub(super) fn outlook(&self, pending: u64, now: Moment) -> (f64, f64) {
+        let (part, (depth, missing)) = (self.part(), self.gauge(pending, now));
+        let each_nano = as_float(part.amount) / as_float(part.window.max(1));
+        ((as_float(depth) - as_float(missing)) * each_nano, each_nano * 1e9)
     }
 
     /// What is told of it.

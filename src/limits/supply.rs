@@ -25,8 +25,8 @@ pub const AHEAD: [Duration; 12] = [
     Duration::from_hours(24),
 ];
 
-/// What can be taken until each of [`AHEAD`] if it is taken as it is refilled; `u64::MAX` where
-/// nothing limits it.
+/// What can be taken until each of [`AHEAD`] if it is taken as it is refilled, in thousandths;
+/// `u64::MAX` where nothing limits it.
 pub type Supply = [Cost; AHEAD.len()];
 
 impl Ledger {
@@ -34,10 +34,8 @@ impl Ledger {
     pub fn supply(&self, now: Moment) -> Supply {
         let mut supply = [Cost::UNLIMITED; AHEAD.len()];
         for limit in self.limits.iter().filter(|limit| limit.known()) {
-            let (at_once, in_a_day) = (limit.level_at(self.pending, now), limit.refill(DAY));
+            let (level, each_second) = limit.outlook(self.pending, now);
             for (sum, time) in supply.iter_mut().zip(AHEAD) {
-                let refill = in_a_day.saturating_mul(millis(time)) / millis(DAY);
-                let units = at_once.saturating_add(refill);
                 let slot = match limit.measure {
                     Measure::Of(Dimension::Requests) => &mut sum.requests,
                     Measure::Of(Dimension::Tokens) => &mut sum.tokens,
@@ -46,11 +44,17 @@ impl Ledger {
                     Measure::Cost => &mut sum.money,
                     Measure::Concurrency => continue,
                 };
-                *slot = u64::try_from(units).unwrap_or(0).min(*slot);
+                *slot = thousandths(level + each_second * time.as_secs_f64()).min(*slot);
             }
         }
-        for (sum, time) in supply.iter_mut().zip(AHEAD) {
-            sum.requests = self.turned(time, now).min(sum.requests);
+        if let Some(limit) = self.places(now) {
+            // A place is free again when a request ends, and those to come take as long as those before.
+            let free = as_float(limit.saturating_sub(self.in_flight));
+            let turns = |time: Duration| time.as_secs_f64() / self.turnover.as_secs_f64().max(1e-3);
+            for (sum, time) in supply.iter_mut().zip(AHEAD) {
+                let places = thousandths(free + as_float(limit) * turns(time));
+                sum.requests = places.min(sum.requests);
+            }
         }
         supply
     }
@@ -61,21 +65,20 @@ impl Ledger {
             |limit: &Limit| limit.would_carry(cost.in_measure(limit.measure), self.pending, at);
         self.held_until(cost) <= at && self.limits.iter().all(carries)
     }
-
-    /// How many requests find a place in that time, if each takes as long as those before it did.
-    fn turned(&self, time: Duration, now: Moment) -> u64 {
-        let Some(places) = self.places(now) else { return u64::MAX };
-        let turned = u128::from(places).saturating_mul(time.as_nanos());
-        let Some(turned) = turned.checked_div(self.turnover.as_nanos()) else { return u64::MAX };
-        let free = places.saturating_sub(self.in_flight);
-        free.saturating_add(u64::try_from(turned).unwrap_or(u64::MAX))
-    }
 }
 
-const DAY: Duration = Duration::from_hours(24);
+#[expect(clippy::cast_precision_loss, reason = "a prediction is no more exact than that")]
+pub(super) const fn as_float(amount: u64) -> f64 {
+    amount as f64
+}
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "less than nothing is nothing, and what no number holds is the largest"
+)]
+const fn thousandths(amount: f64) -> u64 {
+    (amount * 1_000.0) as u64
 }
 
 impl Cost {

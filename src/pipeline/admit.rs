@@ -8,6 +8,7 @@ use super::desk::{Arrival, Found};
 use super::entry::InBody;
 use super::wait::{Bell, Waiter};
 use crate::clock::Moment;
+use crate::formats::{Facts, models};
 use crate::keys::{Ask, Backoff, Body, Nothing, Tried};
 use crate::limits::{Claim, Cost};
 
@@ -184,7 +185,7 @@ impl Trial<'_> {
                 provider.desk.cost(model, &self.errand.facts)
             }),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
-            prefix: None,
+            prefix: cached_prefix(model, &self.errand.facts),
             stored_in: leg.and_then(|leg| leg.stored_in),
             body: match &self.errand.body {
                 InBody::Streams(replay) if replay.may_spill() => Body::Once,
@@ -227,4 +228,12 @@ impl Trial<'_> {
         drop(waiting);
         self.exchange.has_waited(since);
     }
+}
+
+/// What tells a request's prefix from others, if it is long enough for its provider to cache.
+fn cached_prefix(model: &str, facts: &Facts) -> Option<u64> {
+    /// The usual rule of thumb for English and code (OpenAI's help page on tokens).
+    const BYTES_PER_TOKEN: u64 = 4;
+    let tokens = facts.text.bytes() / BYTES_PER_TOKEN;
+    facts.prefix.filter(|_| tokens >= models::smallest_cached_prefix(model))
 }

@@ -15,6 +15,7 @@ mod headers;
 mod http2;
 mod leak;
 mod limits;
+mod queue;
 mod reload;
 mod stored;
 mod streams;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Reason;
 use super::key::Key;
+use super::prefix::Prefix;
 use crate::formats::stored::{StoredId, StoredIds};
 use crate::formats::text::TextCounts;
 
@@ -18,6 +19,7 @@ pub(super) struct Found<'de> {
     pub(super) max_output: Option<u64>,
     pub(super) choices: u32,
     pub(super) text: TextCounts,
+    pub(super) prefix: Prefix,
     pub(super) images: u32,
     pub(super) documents: u32,
     pub(super) inlined: u64,
@@ -38,6 +40,7 @@ impl Found<'_> {
             max_output: None,
             choices: 1,
             text: TextCounts::default(),
+            prefix: Prefix::default(),
             images: 0,
             documents: 0,
             inlined: 0,
@@ -117,7 +120,10 @@ impl<'de> Visitor<'de> for Top<'_, 'de> {
                 Key::GenerationConfig | Key::Options => {
                     map.next_value_seed(Walk { found, place: Place::Config })?;
                 }
-                _ => walk_member(found, Place::Top, key, &mut map)?,
+                _ => {
+                    found.prefix.enter(key);
+                    walk_member(found, Place::Top, key, &mut map)?;
+                }
             }
         }
         Ok(())
@@ -242,6 +248,7 @@ impl<'f, 'de> Walk<'f, 'de> {
                     found.inlined += text.len() as u64;
                 } else {
                     found.text.add(text);
+                    found.prefix.add(text);
                 }
             }
         }

@@ -13,6 +13,8 @@ pub(super) struct Outlook {
     supply: Supply,
     /// What had been taken by then.
     taken: Cost,
+    /// How many groups give that.
+    groups: u32,
 }
 
 /// What has been asked for lately, by class.
@@ -35,22 +37,28 @@ impl Outlook {
         self.at.is_none_or(|at| now.since(at) >= HOLDS)
     }
 
-    /// Looks ahead: `supply` can be taken from now on.
-    pub(super) const fn renew(&mut self, taken: Cost, now: Moment, supply: Supply) {
-        (self.at, self.taken, self.supply) = (Some(now), taken, supply);
+    /// Looks ahead: so many groups give that from now on.
+    pub(super) const fn renew(&mut self, taken: Cost, now: Moment, groups: u32, supply: Supply) {
+        (self.at, self.taken, self.groups, self.supply) = (Some(now), taken, groups, supply);
+    }
+
+    /// What must have been given for a request of that cost to be carried for certain: each group but
+    /// one may have a little less left than it needs.
+    pub(super) fn at_worst(&self, cost: Cost) -> Cost {
+        cost.part(self.groups.max(1).into(), 1)
     }
 
     /// The moment at which `need` will have been given, where what is taken amounts to `taken` by now
     /// and `rival` is what others will take each second before.
     pub(super) fn given(&self, need: Cost, taken: Cost, rival: Cost) -> Moment {
         let at = self.at.unwrap_or_default();
-        let need = need.plus(taken.minus(self.taken));
+        let need = need.plus(taken.minus(self.taken)).part(1_000, 1);
         let (mut before, mut best) = (Duration::ZERO, Cost::default());
         for (time, supply) in AHEAD.into_iter().zip(self.supply) {
             // Others leave one part in so many; what was to be had sooner is still to be had.
             let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let left = supply.with(rival, |supply, rival| {
-                let theirs = rival.saturating_mul(millis) / 1_000;
+                let theirs = rival.saturating_mul(millis);
                 supply.saturating_sub(theirs).max(supply / PATIENCE)
             });
             let reach = left.with(best, u64::max);

@@ -7,7 +7,7 @@ use super::lane::{Earmark, Lane, Waiter};
 use super::outlook::Demand;
 use super::{Outcome, Refused, Why};
 use crate::clock::Moment;
-use crate::limits::{Claim, Cost, LaneId, Own, Queue, Ticket};
+use crate::limits::{Ahead, Claim, Cost, LaneId, Own, Queue, Ticket};
 
 /// Those who wait for one set of models that share limits.
 #[derive(Debug)]
@@ -35,6 +35,16 @@ pub(super) struct Called<W> {
     /// Whether it is sent for the first time.
     pub(super) fresh: bool,
     pub(super) outcome: Outcome,
+}
+
+/// When somebody who comes now will be sent.
+struct Prediction {
+    /// When it will be its turn.
+    turn: Moment,
+    /// When it will have been, however capacity is spread over the groups.
+    surely: Moment,
+    /// How many come first.
+    ahead: u64,
 }
 
 /// What came of asking for one who waits.
@@ -65,7 +75,8 @@ impl<W> Room<W> {
         self.demand.note(claim.priority, claim.cost, now);
         let own = if pool.has_keys_of(ask.caller) { ask.caller } else { "" };
         let lane = self.queue.lane(|lane| lane.suits(ask, own), || Lane::of(ask, own));
-        let mut until = self.predict(pool, lane, claim, now);
+        let prediction = self.predict(pool, lane, claim, now);
+        let mut until = prediction.turn;
         let Ask { tried, prefix, body, random, .. } = *ask;
         let tag = Waiter { tried: *tried, prefix, body, random, tag: waiter() };
         let ticket = self.queue.push(lane, *claim, tag);
@@ -90,7 +101,8 @@ impl<W> Room<W> {
         }
         if until > claim.deadline || now >= claim.deadline {
             self.leave(ticket);
-            let ahead = self.queue.ahead(claim, Own::ByDeadline).count;
+            let Prediction { surely, ahead, .. } = prediction;
+            let until = if ahead > 0 { until.max(surely) } else { until };
             return Arrived::Refused(Refused { until, ahead, why: Why::Late, again });
         }
         Arrived::Waits(ticket, again)
@@ -138,9 +150,8 @@ impl<W> Room<W> {
         let claim = *self.queue.get(ticket)?.0;
         let lane = self.queue.lane_of(ticket)?;
         let waiter = self.leave(ticket)?;
-        let until = self.predict(pool, lane, &claim, now);
-        let ahead = self.queue.ahead(&claim, Own::ByDeadline).count;
-        Some((waiter, Refused { until, ahead, why: Why::Full, again: None }))
+        let Prediction { surely, ahead, .. } = self.predict(pool, lane, &claim, now);
+        Some((waiter, Refused { until: surely, ahead, why: Why::Full, again: None }))
     }
 
     /// Something happened to these groups.
@@ -323,21 +334,35 @@ impl<W> Room<W> {
     }
 
     /// When somebody who comes into that lane now will be sent, as far as can be told.
-    fn predict(&mut self, pool: &mut Pool, lane: LaneId, claim: &Claim, now: Moment) -> Moment {
+    fn predict(
+        &mut self,
+        pool: &mut Pool,
+        lane: LaneId,
+        claim: &Claim,
+        now: Moment,
+    ) -> Prediction {
         let rival = self.demand.above(claim.priority, now);
         let taken = self.taken;
         let soonest = self.queue.first(lane).and_then(|_| self.queue.tag(lane)?.soonest());
         if let Some(tag) = self.queue.tag_mut(lane).filter(|tag| tag.outlook.is_old(now)) {
             let reach = pool.reach(&tag.terms(), now);
-            tag.outlook.renew(taken, now, pool.supply(&reach, now));
+            let (groups, supply) = pool.supply(&reach, now);
+            tag.outlook.renew(taken, now, groups, supply);
         }
-        let Some(tag) = self.queue.tag(lane) else { return now };
-        let given = |own| {
-            let need = self.queue.ahead(claim, own).cost.plus(claim.cost);
-            tag.outlook.given(need, taken, rival).max(soonest.unwrap_or_default())
+        let Some(outlook) = self.queue.tag(lane).map(|tag| &tag.outlook) else {
+            return Prediction { turn: now, surely: now, ahead: 0 };
+        };
+        let predict = |own| {
+            let Ahead { cost: before, count: ahead } = self.queue.ahead(claim, own);
+            let given = |cost| {
+                outlook.given(before.plus(cost), taken, rival).max(soonest.unwrap_or_default())
+            };
+            let (turn, worst) = (given(claim.cost), outlook.at_worst(claim.cost));
+            let surely = if turn > claim.deadline { given(worst) } else { turn };
+            Prediction { turn, surely, ahead }
         };
         // The quick answer is never too early: who can wait for it need not know better.
-        let latest = given(Own::All);
-        if latest <= claim.deadline { latest } else { given(Own::ByDeadline) }
+        let latest = predict(Own::All);
+        if latest.turn <= claim.deadline { latest } else { predict(Own::ByDeadline) }
     }
 }
