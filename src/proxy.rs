@@ -112,6 +112,7 @@ impl Proxy {
             builder,
             observer,
             snapshots,
+            keeper,
             workers: threads,
         };
         for listener in admin_listener {

@@ -110,7 +110,7 @@ fn between(before: (Duration, Cost), after: (Duration, Cost), need: Cost) -> Dur
         0 => 0,
         _ => Cost { requests: nanos, ..Cost::default() }.part(missing, given).requests,
     });
-    let Cost { requests, tokens, input, output } = waits;
-    let longest = requests.max(tokens).max(input).max(output);
+    let Cost { requests, tokens, input, output, money } = waits;
+    let longest = requests.max(tokens).max(input).max(output).max(money);
     before.0 + Duration::from_nanos(longest).min(span)
 }
