@@ -273,6 +273,17 @@ impl Accounts {
         Reservation { key: scope.key, parts: parts.collect() }
     }
 
+    /// A request that is under way has cost at least that much: what goes beyond its reservation is
+    /// charged at once.
+    pub fn flow(&mut self, reservation: &mut Reservation, so_far: &Cost, now: Moment) {
+        let Some(account) = self.accounts.get_mut(&reservation.key) else { return };
+        for (id, part) in &mut reservation.parts {
+            if let Some(ledger) = account.ledger_mut(*id) {
+                ledger.flow(part, so_far, now);
+            }
+        }
+    }
+
     /// It was never sent: everything goes back.
     pub fn cancel(&mut self, reservation: Reservation, now: Moment) {
         self.close(reservation, |ledger, part| ledger.cancel(part, now));

@@ -232,6 +232,11 @@ impl<W> Gate<W> {
         self.accounts.blocked(scope, cost, &Cost::default(), now)
     }
 
+    /// A request that is under way has cost at least that much.
+    pub fn flow(&mut self, reservation: &mut Reservation, so_far: &Cost, now: Moment) {
+        self.accounts.flow(reservation, so_far, now);
+    }
+
     /// It was never sent: everything goes back.
     pub fn cancel(&mut self, reservation: Reservation, now: Moment) {
         self.touch(&reservation);

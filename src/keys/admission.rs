@@ -32,7 +32,7 @@ use super::spec::{LimitSpec, Spec};
 use super::stored::Stored;
 use crate::clock::{Moment, Now};
 use crate::formats::{Judgement, Sample};
-use crate::limits::{Claim, Cost, Priority, Ticket};
+use crate::limits::{Binding, Claim, Cost, Priority, Ticket};
 use room::Room;
 
 /// The requests of one provider, from their arrival to their end. `W` is what is called when a waiting
@@ -68,6 +68,16 @@ pub enum Outcome {
     Refused(Refused),
     /// Nothing can serve it, and waiting does not help.
     Nothing(Nothing),
+}
+
+/// A request that is sent whatever limits say.
+#[derive(Debug)]
+pub struct Anyway {
+    /// The key it is sent with. The capacity is taken, into debt if need be.
+    pub reservation: Reservation,
+    /// Until when it would have had to wait, and for which limit, where one would not have carried
+    /// it; [`Moment::NEVER`] if no waiting helps.
+    pub held: Option<(Moment, Option<Binding>)>,
 }
 
 /// A place among those who wait.
@@ -195,6 +205,24 @@ impl<W> Admission<W> {
                 Decision::Now(Outcome::Nothing(nothing))
             }
         }
+    }
+
+    /// A request is sent at once, whatever limits say, and nobody is asked to wait for it. Where they
+    /// would not have carried it, what for is told; `None` if something else than a limit is in the
+    /// way.
+    pub fn send_anyway(&mut self, ask: &Ask<'_>, claim: &Claim, now: Moment) -> Option<Anyway> {
+        let (mut reservation, held) = self.pool.choose_anyway(ask, now)?;
+        if ask.tried.nothing() {
+            self.budget.deposit(now);
+        }
+        reservation.whose = (claim.priority, claim.caller);
+        Some(Anyway { reservation, held })
+    }
+
+    /// So many output tokens of that request have been seen so far: see [`Pool::flow`].
+    pub fn flow(&mut self, reservation: &mut Reservation, output: u64, now: Moment) {
+        self.pool.flow(reservation, output, now);
+        self.touch(reservation.group, reservation.model);
     }
 
     /// Calls the next of those who wait, if there is one to call: it waits no more. To be asked again

@@ -6,6 +6,7 @@ use crate::limits::{Binding, Cost, Priority};
 use super::affinity;
 use super::ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 use super::bits::{Bits, Dice};
+use super::gate::Cause;
 use super::group::{Standing, Why};
 use super::models::Model;
 use super::pool::{Access, KeyId, Pool, Probe, Reservation, account};
@@ -58,6 +59,31 @@ impl Pool {
     /// key as for 256; only when four draws in a row find nothing free are all groups looked at.
     pub fn choose(&mut self, ask: &Ask<'_>, now: Moment) -> Choice {
         self.choose_within(Bits::ALL, ask, now)
+    }
+
+    /// The same whatever limits say: of a request that they would not carry now, with the moment and
+    /// the limit that it would have to wait for, or [`Moment::NEVER`] if no waiting helps. `None` if
+    /// something else than a limit is in the way.
+    pub(super) fn choose_anyway(
+        &mut self,
+        ask: &Ask<'_>,
+        now: Moment,
+    ) -> Option<(Reservation, Option<(Moment, Option<Binding>)>)> {
+        let (group, held) = match self.choose(ask, now) {
+            Choice::Send(reservation) => return Some((reservation, None)),
+            Choice::Wait(wait) if wait.cause == Cause::Rate => {
+                (Some(wait.group.slot), (wait.until, wait.binding))
+            }
+            Choice::Nothing(Nothing::Oversized(binding)) => {
+                let groups = self.field(ask, now).groups.without(ask.tried.groups);
+                (groups.iter().next(), (Moment::NEVER, Some(binding)))
+            }
+            Choice::Wait(_) | Choice::Nothing(_) => return None,
+        };
+        let field = self.field(ask, now);
+        let pick = Pick { group: group?, keys: field.open, model: field.model };
+        let reservation = self.take(pick, ask, &mut Dice(ask.random), now)?;
+        Some((reservation, Some(held)))
     }
 
     /// The same among these groups only.

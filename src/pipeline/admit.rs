@@ -10,7 +10,8 @@ use super::wait::{Bell, Waiter};
 use crate::clock::Moment;
 use crate::formats::{Facts, models};
 use crate::keys::{Ask, Backoff, Body, Nothing, Tried};
-use crate::limits::{Claim, Cost};
+use crate::limits::{Binding, Claim, Cost, Mode};
+use crate::telemetry::Would;
 
 /// Moving on takes no waiting: so long after its arrival even a request that does not wait at all may
 /// be sent once more, to find a key that works.
@@ -33,6 +34,11 @@ impl Trial<'_> {
             if self.is_over(now) {
                 break None;
             }
+            if self.exchange.snapshot.mode == Mode::Observe
+                && let Some(admitted) = self.observe(now)
+            {
+                break Some(admitted);
+            }
             match self.look(now) {
                 View::Go(admitted) => break Some(admitted),
                 View::Wait(until) => self.wait(until).await,
@@ -45,6 +51,53 @@ impl Trial<'_> {
             leg.place = None;
         }
         admitted
+    }
+
+    /// Takes capacity at once, of the first target that has a key, whatever limits say; what would have
+    /// been done otherwise is counted.
+    fn observe(&mut self, now: Moment) -> Option<Admitted> {
+        for target in 0..self.legs.len() {
+            let desk = Arc::clone(&self.provider(target)?.desk);
+            let ask = self.ask(target);
+            let claim = self.claim(&ask, self.exchange.deadline);
+            let Some((card, spending, held)) = desk.send_anyway(&ask, &claim, now) else { continue };
+            let (spending, model) = (spending.about(&self.errand.facts), ask.model.to_owned());
+            if let Some((until, binding)) = held {
+                self.foresee((target, &model), (until, binding), now);
+            }
+            return Some(Admitted { target, card, spending });
+        }
+        None
+    }
+
+    /// Counts what would have been done to a request that a limit of its first target would not have
+    /// carried before that moment.
+    fn foresee(
+        &mut self,
+        (target, model): (usize, &str),
+        (until, binding): (Moment, Option<Binding>),
+        now: Moment,
+    ) {
+        let elsewhere = (target + 1..self.legs.len()).any(|other| {
+            let ask = self.ask(other);
+            let desk = self.provider(other).map(|provider| &provider.desk);
+            desk.is_some_and(|desk| desk.look(|pool, _| pool.can_carry(&ask, now)))
+        });
+        if elsewhere {
+            self.exchange.would(Would::Moved);
+        } else if until <= self.exchange.deadline {
+            self.exchange.would(Would::Waited);
+        } else {
+            self.exchange.would(Would::Refused);
+            if let (Some(provider), Some(binding)) = (self.provider(target), binding) {
+                self.exchange.snapshot.unmet(&provider.name, model, binding.name());
+            }
+        }
+    }
+
+    fn claim(&self, ask: &Ask<'_>, deadline: Moment) -> Claim {
+        let caller = u64::try_from(self.exchange.caller).unwrap_or(u64::MAX);
+        Claim { priority: self.exchange.terms.priority, caller, deadline, cost: ask.cost }
     }
 
     /// Whether what was sent once may not be sent again: it is too late, or a part of its body is
@@ -135,9 +188,7 @@ impl Trial<'_> {
         let desk = Arc::clone(&self.provider(target)?.desk);
         let mut bell = self.bell.as_ref().map(Arc::clone);
         let ask = self.ask(target);
-        let terms = self.exchange.terms;
-        let caller = u64::try_from(self.exchange.caller).unwrap_or(u64::MAX);
-        let claim = Claim { priority: terms.priority, caller, deadline, cost: ask.cost };
+        let claim = self.claim(&ask, deadline);
         // Made only for those who have to wait.
         let waiter = || {
             let bell = Arc::clone(bell.get_or_insert_with(Arc::<Bell>::default));

@@ -21,6 +21,7 @@ use super::{Hall, outbound};
 use crate::clock::Moment;
 use crate::formats::{self, Judgement, Samples, Verdict};
 use crate::keys::{GroupId, Refused, Tried};
+use crate::limits::Mode;
 use crate::telemetry::LaneId;
 use crate::upstream::{Fault, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled};
 
@@ -252,14 +253,16 @@ impl<'a> Trial<'a> {
     ) {
         let Some(leg) = self.legs.get_mut(target) else { return };
         let Some(attempt) = spending.attempt() else { return };
-        if judgement.verdict == Verdict::RateLimited && !judgement.oversized {
+        let limited = judgement.verdict == Verdict::RateLimited && !judgement.oversized;
+        if limited && self.exchange.snapshot.mode == Mode::Enforce {
             // After a plain rate limit the scales say when to come back, and coming back then is
             // no retry: the group was never at fault.
             return;
         }
         let no_such_model =
             judgement.verdict == Verdict::KeyForbidden && status == StatusCode::NOT_FOUND;
-        leg.in_vain = elsewhere || judgement.oversized || no_such_model;
+        // Who only observes does not wait for a limit, so there is no coming back.
+        leg.in_vain = elsewhere || judgement.oversized || no_such_model || limited;
         // After another failure, another wait.
         leg.again_at = None;
         if elsewhere {

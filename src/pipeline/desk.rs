@@ -14,11 +14,11 @@ use crate::clock::{Moment, Now};
 use crate::formats::meter::{self, Reading};
 use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict};
 use crate::keys::{
-    Admission, Ask, Decision, Event, GroupId, KeyId, LimitSpec, Nothing, Outcome, Place, Pool,
+    Admission, Anyway, Ask, Decision, Event, GroupId, KeyId, LimitSpec, Nothing, Outcome, Place, Pool,
     Rebuilt, Refused, Reservation, RetryBudget, Spec,
 };
 use crate::lifecycle::{Clock, Tasks};
-use crate::limits::{Claim, Cost, Demand, Estimates, Features};
+use crate::limits::{Binding, Claim, Cost, Demand, Estimates, Features};
 use crate::upstream::Credential;
 
 /// Models whose requests are learned from: a kilobyte each.
@@ -154,6 +154,22 @@ impl Desk {
             Decision::Now(outcome) => Arrival::Found(Found::of(self, outcome, card)),
             Decision::Waits(place) => Arrival::Waits(Standing::new(self, place)),
         }
+    }
+
+    /// A request is given a key and the capacity at once, whatever limits say; with until when it
+    /// would have had to wait, and for which limit.
+    pub fn send_anyway(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        claim: &Claim,
+        now: Moment,
+    ) -> Option<(Arc<Card>, Spending, Option<(Moment, Option<Binding>)>)> {
+        let mut state = self.lock();
+        let Anyway { reservation, held } = state.admission.send_anyway(ask, claim, now)?;
+        let card = state.cards.get(&reservation.key()).map(Arc::clone);
+        drop(state);
+        let spending = Spending::of(self, reservation);
+        Some((card?, spending, held))
     }
 
     /// Gives a place up.
@@ -421,6 +437,25 @@ impl Spending {
         for event in event.into_iter().chain(noticed) {
             self.desk.tell(event, answer.judgement.code.as_deref());
         }
+    }
+
+    /// The first byte of a streamed answer came: how long that took may tell how busy the provider is.
+    pub fn began(&self) {
+        let Some(reservation) = &self.reservation else { return };
+        let now = self.desk.clock.moment();
+        self.desk.lock().admission.pool_mut().first_byte(reservation, now);
+    }
+
+    /// So many bytes of output have flowed so far: what goes beyond the reservation is charged at
+    /// once. Returns how many tokens that is, as far as can be told.
+    pub fn flow(&mut self, bytes: u64) -> u64 {
+        let Some(reservation) = &mut self.reservation else { return 0 };
+        let now = self.desk.clock.moment();
+        let mut state = self.desk.lock();
+        let State { admission, estimates, .. } = &mut *state;
+        let tokens = estimates.output_tokens(admission.pool().model_of(reservation), bytes);
+        admission.flow(reservation, tokens, now);
+        tokens
     }
 
     /// It was never sent: everything goes back.

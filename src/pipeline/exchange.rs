@@ -221,6 +221,17 @@ impl Exchange {
         self.request_id.as_ref()
     }
 
+    /// So many output tokens have flowed: what goes beyond what its caller's limits hold is charged as
+    /// it does.
+    pub fn flow(&mut self, output: u64) {
+        self.flowed = output;
+        let price = self.price;
+        if let Some(held) = &mut self.held {
+            let usage = Usage { input: held.cost().input, output, ..Usage::default() };
+            held.flow(&limits::charged_to_caller(&usage, price.as_ref()));
+        }
+    }
+
     /// Writes down how it ended. Only the first time counts.
     pub fn close(&mut self, outcome: Outcome, ending: Ending<'_>) {
         if std::mem::replace(&mut self.closed, true) {

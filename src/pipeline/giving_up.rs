@@ -7,6 +7,7 @@ use super::refusal::{Reason, Refusal};
 use crate::clock::Moment;
 use crate::formats::Verdict;
 use crate::keys::{self, Cause, Obstacle, Refused, Why};
+use crate::limits::Mode;
 
 /// Why the keys of one target cannot serve.
 struct Plight {
@@ -33,10 +34,14 @@ pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
     let plights = plights(&trial);
     let kept = trial.kept.take();
     let reason = reason(&trial, &plights, kept.as_ref());
+    let observes = trial.exchange.snapshot.mode == Mode::Observe;
     if let Some(carried) = kept
-        && says_more(&trial, &carried, reason, &plights)
+        && (observes || says_more(&trial, &carried, reason, &plights))
     {
         return Ok(carried);
+    }
+    if matches!(reason, Reason::KeysTemporarilyExhausted | Reason::RequestExceedsLimit) {
+        plights.iter().for_each(|plight| plight.count(&trial));
     }
     let now = trial.exchange.clock.now();
     let names: Vec<_> = plights.iter().map(|plight| plight.tell(now)).collect();
@@ -199,6 +204,15 @@ const fn opening(reason: Reason) -> &'static str {
 }
 
 impl Plight {
+    /// Counts that a limit could not meet the demand: of each target the one that frees first.
+    fn count(&self, trial: &Trial<'_>) {
+        let limits = self.reasons.iter().filter(|why| why.limit.is_some());
+        let soonest = limits.min_by_key(|why| why.until.unwrap_or(Moment::NEVER));
+        if let Some(limit) = soonest.and_then(|why| why.limit) {
+            trial.exchange.snapshot.unmet(&self.provider, &self.model, limit);
+        }
+    }
+
     fn tell(&self, now: crate::clock::Now) -> String {
         let Self { provider, model, reasons, .. } = self;
         let target =

@@ -301,6 +301,13 @@ impl Held {
         self.sent = true;
     }
 
+    /// It has cost at least that much so far.
+    pub fn flow(&mut self, so_far: &Cost) {
+        let Some(reservation) = &mut self.reservation else { return };
+        let now = self.purse.clock.moment();
+        self.purse.lock().gate.flow(reservation, so_far, now);
+    }
+
     /// It was never sent, or nothing came of it: everything goes back.
     pub fn cancel(mut self) {
         self.end(Gate::cancel);

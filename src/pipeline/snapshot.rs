@@ -175,6 +175,12 @@ impl Snapshot {
         self.lane(id, &NOBODY.into())
     }
 
+    /// Counts a request that a limit kept from being sent in time.
+    pub fn unmet(&self, provider: &str, model: &str, limit: &str) {
+        let model = self.models.label(model);
+        self.sheet.metrics().unmet.with_label_values(&[provider, &*model, limit]).inc();
+    }
+
     /// What the caller at that place may spend, if it has limits.
     pub fn purse(&self, caller: usize) -> Option<&Arc<Purse>> {
         self.purses.get(caller)?.as_ref()
