@@ -199,6 +199,25 @@ impl<L, W> Queue<L, W> {
         Some((Order(turn, line.rank()?), self.ticket(line.head()?)?))
     }
 
+    /// Whether one who waits may go before the first of its lane, which has to wait for longer: one
+    /// of the same class, whose caller will not have been served more for that than the first's; one of
+    /// a lower class, if nobody else of the first's waits.
+    pub fn may_pass(&self, first: Ticket, other: Ticket) -> bool {
+        let (Some(first), Some(other)) = (self.waiter(first), self.waiter(other)) else {
+            return false;
+        };
+        let class = self.classes.get(first.claim.priority as usize);
+        if first.claim.priority != other.claim.priority {
+            return first.claim.priority > other.claim.priority
+                && class.is_some_and(|class| class.waiting() == 1);
+        }
+        let served = |waiter: &Waiter<W>| Some(class?.caller(waiter.claim.caller)?.0.served);
+        let (first_served, served) = (served(first), served(other));
+        first_served.zip(served).is_some_and(|(first_served, served)| {
+            served <= first_served.saturating_add(first.work)
+        })
+    }
+
     /// What somebody claims who waits, and what is known of it.
     pub fn get(&self, ticket: Ticket) -> Option<(&Claim, &W)> {
         self.waiter(ticket).map(|waiter| (&waiter.claim, &waiter.tag))
