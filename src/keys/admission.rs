@@ -173,9 +173,7 @@ impl<W> Admission<W> {
                 let place = Place { room: serial, ticket, again };
                 return self.make_way(place, claim.priority, now);
             }
-            Arrived::Send(reservation) => {
-                self.sent(reservation, claim, ask.tried.nothing(), now)
-            }
+            Arrived::Send(reservation) => self.sent(reservation, claim, ask.tried.nothing(), now),
             Arrived::Refused(refused) => Outcome::Refused(refused),
             Arrived::Nothing(nothing) => Outcome::Nothing(nothing),
         };

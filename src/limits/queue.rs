@@ -79,6 +79,7 @@ struct Waiter<W> {
 #[derive(Debug)]
 struct Lane<L> {
     tag: L,
+    waiting: usize,
     /// Its line for each class, lowest first.
     lines: [Line; 3],
 }
@@ -108,7 +109,7 @@ impl<L, W> Queue<L, W> {
     pub fn lane(&mut self, is: impl Fn(&L) -> bool, make: impl FnOnce() -> L) -> LaneId {
         let found = self.lanes.iter().position(|lane| is(&lane.tag));
         let index = found.unwrap_or_else(|| {
-            let lane = Lane { tag: make(), lines: Default::default() };
+            let lane = Lane { tag: make(), waiting: 0, lines: Default::default() };
             if let Some((index, place)) =
                 self.lanes.iter_mut().enumerate().find(|(_, lane)| lane.is_empty())
             {
@@ -139,6 +140,7 @@ impl<L, W> Queue<L, W> {
         if let Some(line) = lane.lines.get_mut(claim.priority as usize) {
             line.push(rank, (claim.deadline, self.number), ticket.slot);
         }
+        lane.waiting += 1;
         self.len += 1;
         ticket
     }
@@ -213,9 +215,9 @@ impl<L, W> Queue<L, W> {
         }
         let served = |waiter: &Waiter<W>| Some(class?.caller(waiter.claim.caller)?.0.served);
         let (first_served, served) = (served(first), served(other));
-        first_served.zip(served).is_some_and(|(first_served, served)| {
-            served <= first_served.saturating_add(first.work)
-        })
+        first_served
+            .zip(served)
+            .is_some_and(|(first_served, served)| served <= first_served.saturating_add(first.work))
     }
 
     /// What somebody claims who waits, and what is known of it.
@@ -264,7 +266,7 @@ impl<L, W> Queue<L, W> {
                 Own::All => work,
                 Own::ByDeadline => self.before_deadline(claim, rank, work),
             };
-            let (cost, count) = class.before(work, before, claim.cost.work());
+            let (cost, count) = class.before(work, before);
             ahead.cost = ahead.cost.plus(cost);
             ahead.count += count;
         }
@@ -307,6 +309,11 @@ impl<L, W> Queue<L, W> {
         slots.filter_map(|(slot, waiter)| Some(Ticket { slot, number: waiter.as_ref()?.number }))
     }
 
+    /// How many wait in that lane.
+    pub fn waiting_in(&self, lane: LaneId) -> usize {
+        self.lanes.get(usize::from(lane.0)).map_or(0, |lane| lane.waiting)
+    }
+
     /// How many wait.
     pub const fn len(&self) -> usize {
         self.len
@@ -337,9 +344,9 @@ impl<L, W> Queue<L, W> {
         let Claim { priority, deadline, .. } = waiter.claim;
         let class = self.classes.get_mut(priority as usize)?;
         let rank = class.exit(&waiter.claim, waiter.work)?;
-        let line =
-            self.lanes.get_mut(usize::from(waiter.lane.0))?.lines.get_mut(priority as usize)?;
-        line.remove(rank, (deadline, waiter.number));
+        let lane = self.lanes.get_mut(usize::from(waiter.lane.0))?;
+        lane.waiting -= 1;
+        lane.lines.get_mut(priority as usize)?.remove(rank, (deadline, waiter.number));
         Some(waiter)
     }
 
@@ -391,8 +398,8 @@ impl<L, W> Queue<L, W> {
 }
 
 impl<L> Lane<L> {
-    fn is_empty(&self) -> bool {
-        self.lines.iter().all(Line::is_empty)
+    const fn is_empty(&self) -> bool {
+        self.waiting == 0
     }
 }
 

@@ -340,13 +340,7 @@ impl<W> Room<W> {
     }
 
     /// When somebody who comes into that lane now will be sent, as far as can be told.
-    fn predict(
-        &mut self,
-        pool: &mut Pool,
-        lane: LaneId,
-        claim: &Claim,
-        now: Moment,
-    ) -> Prediction {
+    fn predict(&mut self, pool: &mut Pool, lane: LaneId, claim: &Claim, now: Moment) -> Prediction {
         let rival = self.demand.above(claim.priority, now);
         let taken = self.taken;
         let soonest = self.queue.first(lane).and_then(|_| self.queue.tag(lane)?.soonest());
@@ -360,6 +354,7 @@ impl<W> Room<W> {
         };
         let predict = |own| {
             let Ahead { cost: before, count: ahead } = self.queue.ahead(claim, own);
+            let before = self.here(lane, before);
             let given = |cost| {
                 outlook.given(before.plus(cost), taken, rival).max(soonest.unwrap_or_default())
             };
@@ -369,5 +364,18 @@ impl<W> Room<W> {
         // The quick answer is never too early: who can wait for it need not know better.
         let latest = predict(Own::All);
         if latest.turn <= claim.deadline { latest } else { predict(Own::ByDeadline) }
+    }
+
+    /// What of all that comes first is served by the groups of that lane: all that waits in it, and of
+    /// the other lanes their part.
+    fn here(&self, lane: LaneId, before: Cost) -> Cost {
+        let groups = |tag: &Lane| u64::from(tag.outlook.groups());
+        let most = self.queue.lanes().map(|(_, tag)| groups(tag)).max().unwrap_or(0);
+        let mine = self.queue.tag(lane).map_or(most, groups).min(most);
+        if mine == most {
+            return before;
+        }
+        let (own, all) = (self.queue.waiting_in(lane) as u64, self.queue.len() as u64);
+        before.part(own * most + (all - own) * mine, all * most)
     }
 }

@@ -97,10 +97,8 @@ fn callers_that_always_wait_get_the_same_tokens() {
 #[test]
 fn a_lane_of_its_own_neither_blocks_the_others_nor_is_starved_by_them() {
     let mut wishes = steady(secs(0), MINUTE, 25, |at| Wish::new(at, 4).patient(10 * SECOND));
-    let stored = |at, cost| Wish {
-        stored_in: Some("a"),
-        ..Wish::new(at, cost).by(2).patient(30 * SECOND)
-    };
+    let stored =
+        |at, cost| Wish { stored_in: Some("a"), ..Wish::new(at, cost).by(2).patient(30 * SECOND) };
     // One that is small, and one that needs most of what the group can hold.
     wishes.push(stored(secs(40), 1));
     wishes.push(stored(secs(41), 200));
