@@ -33,7 +33,7 @@ use super::stored::Stored;
 use crate::clock::{Moment, Now};
 use crate::formats::{Judgement, Sample};
 use crate::limits::{Binding, Claim, Cost, Priority, Ticket};
-use room::Room;
+use room::{Arrived, Room};
 
 /// The requests of one provider, from their arrival to their end. `W` is what is called when a waiting
 /// request's turn has come.
@@ -169,7 +169,11 @@ impl<W> Admission<W> {
         waiter: impl FnOnce() -> W,
         now: Moment,
     ) -> Decision {
-        if self.rooms.is_empty() {
+        let name = self.pool.share_of(ask.model);
+        let known = self.rooms.iter().position(|room| *room.name == *name);
+        let index = if let Some(index) = known {
+            index
+        } else {
             match self.pool.choose(ask, now) {
                 Choice::Send(reservation) => {
                     return Decision::Now(self.sent(reservation, claim, ask.tried.nothing(), now));
@@ -178,33 +182,25 @@ impl<W> Admission<W> {
                 Choice::Wait(wait) if wait.until > claim.deadline || now >= claim.deadline => {
                     return Decision::Now(Outcome::Refused(Refused::late(&wait)));
                 }
-                Choice::Wait(_) => {}
+                Choice::Wait(_) => self.open_room(ask.model),
             }
-        }
-        let (room, serial) = self.room_for(ask.model);
-        let Some(room) = self.rooms.get_mut(room) else {
+        };
+        let Some(room) = self.rooms.get_mut(index) else {
             return Decision::Now(Outcome::Nothing(Nothing::NoKey));
         };
-        let decision = room.arrive(&mut self.pool, ask, claim, waiter, now);
-        match decision {
-            room::Arrived::Waits(ticket, again) => {
+        let serial = room.serial;
+        let outcome = match room.arrive(&mut self.pool, ask, claim, waiter, now) {
+            Arrived::Waits(ticket, again) => {
                 self.waiting += 1;
                 let place = Place { room: serial, ticket, again };
-                self.make_room(place, claim.priority, now)
+                return self.make_way(place, claim.priority, now);
             }
-            room::Arrived::Send(reservation) => {
-                self.tidy();
-                Decision::Now(self.sent(reservation, claim, ask.tried.nothing(), now))
-            }
-            room::Arrived::Refused(refused) => {
-                self.tidy();
-                Decision::Now(Outcome::Refused(refused))
-            }
-            room::Arrived::Nothing(nothing) => {
-                self.tidy();
-                Decision::Now(Outcome::Nothing(nothing))
-            }
-        }
+            Arrived::Send(reservation) => self.sent(reservation, claim, ask.tried.nothing(), now),
+            Arrived::Refused(refused) => Outcome::Refused(refused),
+            Arrived::Nothing(nothing) => Outcome::Nothing(nothing),
+        };
+        self.tidy();
+        Decision::Now(outcome)
     }
 
     /// A request is sent at once, whatever limits say, and nobody is asked to wait for it. Where they
@@ -415,16 +411,12 @@ impl<W> Admission<W> {
         rooms.iter_mut().find(|room| *room.name == *name)
     }
 
-    /// The room of those who wait for that model, and its number.
-    fn room_for(&mut self, model: &str) -> (usize, u64) {
-        let name = self.pool.share_of(model);
-        if let Some(index) = self.rooms.iter().position(|room| *room.name == *name) {
-            return (index, self.rooms.get(index).map_or(0, |room| room.serial));
-        }
-        let name = name.into();
+    /// A room for those who wait for that model, where nobody does yet.
+    fn open_room(&mut self, model: &str) -> usize {
+        let name = self.pool.share_of(model).into();
         self.opened += 1;
         self.rooms.push(Room::new(name, self.opened));
-        (self.rooms.len() - 1, self.opened)
+        self.rooms.len() - 1
     }
 
     /// Closes rooms in which nobody waits.
@@ -434,7 +426,7 @@ impl<W> Admission<W> {
 
     /// One more waits than before: if that is one too many, the last of the lowest class makes way,
     /// and in one class a request of the caller that has the most waiting.
-    fn make_room(&mut self, place: Place, priority: Priority, now: Moment) -> Decision {
+    fn make_way(&mut self, place: Place, priority: Priority, now: Moment) -> Decision {
         if self.waiting <= MOST_WAITING {
             return Decision::Waits(place);
         }

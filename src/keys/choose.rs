@@ -307,10 +307,7 @@ impl Pool {
         let keys = if tried { permitted } else { untried };
         let ready = keys.and(self.rack.ready);
         let standing = if ready.is_empty() {
-            let resting = self.rack.soonest(keys, now);
-            resting.map(|(until, cause)| {
-                Standing::Shut(until, Why { cause, binding: None, for_all: false })
-            })
+            self.rack.soonest(keys, now).map(|(until, why)| Standing::Shut(until, why))
         } else {
             self.look(Pick { group: slot, keys: ready, model: field.model }, &ask.cost, now)
         };
@@ -405,7 +402,7 @@ impl Survey {
                 if self.untried.is_none_or(|(soonest, ..)| until < soonest) {
                     self.untried = Some((until, slot, why));
                 }
-                if !why.is_guess() && self.certain.is_none_or(|soonest| until < soonest) {
+                if !why.guess && self.certain.is_none_or(|soonest| until < soonest) {
                     self.certain = Some(until);
                 }
             }

@@ -71,6 +71,8 @@ pub(super) struct Why {
     pub(super) binding: Option<Binding>,
     /// Whether it is so whatever the request costs.
     pub(super) for_all: bool,
+    /// Whether the moment is a guess: something that is under way ends it, and nobody knows when.
+    pub(super) guess: bool,
 }
 
 impl Group {
@@ -193,13 +195,15 @@ impl Group {
                 Door::Open => {}
                 Door::Due => due = true,
                 Door::Closed(until, cause) => {
-                    worst.consider(until, Why { cause, binding: None, for_all: true });
+                    let (binding, guess) = (None, gate.is_probing());
+                    worst.consider(until, Why { cause, binding, for_all: true, guess });
                 }
             }
         }
         let (until, dimension) = holds.until(cost);
         let binding = Some(Binding::Held(dimension));
-        worst.consider(until, Why { cause: Cause::Rate, binding, for_all: dimension.is_none() });
+        let rate = Why { cause: Cause::Rate, binding, for_all: dimension.is_none(), guess: false };
+        worst.consider(until, rate);
         let mut free = FREE_UNKNOWN;
         let mine = common.iter_mut().filter(|common| cell.common.contains(&common.id));
         let ledgers = mine.map(|common| &mut common.ledger).chain([&mut cell.ledger]);
@@ -209,8 +213,8 @@ impl Group {
                 Err(Blocked::Oversized(binding)) => return Standing::Oversized(binding),
                 Err(Blocked::Until(until, binding)) => {
                     let for_all = binding == Binding::Held(None);
-                    let why = Why { cause: Cause::Rate, binding: Some(binding), for_all };
-                    worst.consider(until, why);
+                    let guess = matches!(binding, Binding::Limit(Measure::Concurrency, _));
+                    worst.consider(until, Why { binding: Some(binding), for_all, guess, ..rate });
                 }
             }
         }
@@ -288,13 +292,6 @@ impl Group {
             released |= cell.circuit.gate.release(sent);
         }
         released
-    }
-}
-
-impl Why {
-    /// Whether the moment is a guess: nobody knows when a request that is under way ends.
-    pub(super) fn is_guess(&self) -> bool {
-        matches!(self.binding, Some(Binding::Limit(Measure::Concurrency, _)))
     }
 }
 

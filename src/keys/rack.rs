@@ -7,6 +7,7 @@ use crate::limits::jitter;
 
 use super::bits::{Bits, Weights};
 use super::gate::{Cause, SOON};
+use super::group::Why;
 use super::secret::Fingerprint;
 use super::spec::Pattern;
 
@@ -231,9 +232,14 @@ impl Rack {
     }
 
     /// When the first of `keys` may be sent to, and what it waits for.
-    pub(super) fn soonest(&self, keys: Bits, now: Moment) -> Option<(Moment, Cause)> {
+    pub(super) fn soonest(&self, keys: Bits, now: Moment) -> Option<(Moment, Why)> {
         let keys = keys.iter().filter_map(|slot| self.get(slot));
-        keys.filter_map(|key| Some((key.expected_at(now), key.cause()?))).min_by_key(|(at, _)| *at)
+        let reasons = keys.filter_map(|key| {
+            let (until, cause) = (key.expected_at(now), key.cause()?);
+            let guess = until < key.ready_at();
+            Some((until, Why { cause, binding: None, for_all: false, guess }))
+        });
+        reasons.min_by_key(|(until, _)| *until)
     }
 
     /// How often a key's health has changed.

@@ -79,6 +79,7 @@ struct Waiter<W> {
 #[derive(Debug)]
 struct Lane<L> {
     tag: L,
+    waiting: usize,
     /// Its line for each class, lowest first.
     lines: [Line; 3],
 }
@@ -108,7 +109,7 @@ impl<L, W> Queue<L, W> {
     pub fn lane(&mut self, is: impl Fn(&L) -> bool, make: impl FnOnce() -> L) -> LaneId {
         let found = self.lanes.iter().position(|lane| is(&lane.tag));
         let index = found.unwrap_or_else(|| {
-            let lane = Lane { tag: make(), lines: Default::default() };
+            let lane = Lane { tag: make(), waiting: 0, lines: Default::default() };
             if let Some((index, place)) =
                 self.lanes.iter_mut().enumerate().find(|(_, lane)| lane.is_empty())
             {
@@ -140,6 +141,7 @@ impl<L, W> Queue<L, W> {
         if let Some(line) = lane.lines.get_mut(claim.priority as usize) {
             line.push(rank, (claim.deadline, self.number), ticket.slot);
         }
+        lane.waiting += 1;
         self.len += 1;
         ticket
     }
@@ -200,6 +202,25 @@ impl<L, W> Queue<L, W> {
         Some((Order(turn, line.rank()?), self.ticket(line.head()?)?))
     }
 
+    /// Whether one who waits may go before the first of its lane, which has to wait for longer: one
+    /// of the same class, whose caller will not have been served more for that than the first's; one of
+    /// a lower class, if nobody else of the first's waits.
+    pub fn may_pass(&self, first: Ticket, other: Ticket) -> bool {
+        let (Some(first), Some(other)) = (self.waiter(first), self.waiter(other)) else {
+            return false;
+        };
+        let class = self.classes.get(first.claim.priority as usize);
+        if first.claim.priority != other.claim.priority {
+            return first.claim.priority > other.claim.priority
+                && class.is_some_and(|class| class.waiting() == 1);
+        }
+        let served = |waiter: &Waiter<W>| Some(class?.caller(waiter.claim.caller)?.0.served);
+        let (first_served, served) = (served(first), served(other));
+        first_served
+            .zip(served)
+            .is_some_and(|(first_served, served)| served <= first_served.saturating_add(first.work))
+    }
+
     /// What somebody claims who waits, and what is known of it.
     pub fn get(&self, ticket: Ticket) -> Option<(&Claim, &W)> {
         self.waiter(ticket).map(|waiter| (&waiter.claim, &waiter.tag))
@@ -246,7 +267,7 @@ impl<L, W> Queue<L, W> {
                 Own::All => work,
                 Own::ByDeadline => self.before_deadline(claim, rank, work),
             };
-            let (cost, count) = class.before(work, before, claim.cost.work());
+            let (cost, count) = class.before(work, before);
             ahead.cost = ahead.cost.plus(cost);
             ahead.count += count;
         }
@@ -289,6 +310,11 @@ impl<L, W> Queue<L, W> {
         slots.filter_map(|(slot, waiter)| Some(Ticket { slot, number: waiter.as_ref()?.number }))
     }
 
+    /// How many wait in that lane.
+    pub fn waiting_in(&self, lane: LaneId) -> usize {
+        self.lanes.get(usize::from(lane.0)).map_or(0, |lane| lane.waiting)
+    }
+
     /// How many wait.
     pub const fn len(&self) -> usize {
         self.len
@@ -319,9 +345,9 @@ impl<L, W> Queue<L, W> {
         let Claim { priority, deadline, .. } = waiter.claim;
         let class = self.classes.get_mut(priority as usize)?;
         let rank = class.exit(&waiter.claim, waiter.work)?;
-        let line =
-            self.lanes.get_mut(usize::from(waiter.lane.0))?.lines.get_mut(priority as usize)?;
-        line.remove(rank, (deadline, waiter.number));
+        let lane = self.lanes.get_mut(usize::from(waiter.lane.0))?;
+        lane.waiting -= 1;
+        lane.lines.get_mut(priority as usize)?.remove(rank, (deadline, waiter.number));
         Some(waiter)
     }
 
@@ -373,8 +399,8 @@ impl<L, W> Queue<L, W> {
 }
 
 impl<L> Lane<L> {
-    fn is_empty(&self) -> bool {
-        self.lines.iter().all(Line::is_empty)
+    const fn is_empty(&self) -> bool {
+        self.waiting == 0
     }
 }
 

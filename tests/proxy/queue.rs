@@ -147,7 +147,10 @@ fn a_refusal_names_the_limit_its_level_and_who_comes_first() {
             assert!(message.contains(part), "{part}: {message}");
         }
         let seconds: u64 = reply.header("retry-after").expect("it").parse().expect("seconds");
-        assert!((4..=7).contains(&seconds), "{seconds}: six thousand tokens, less what was refilled");
+        assert!(
+            (4..=7).contains(&seconds),
+            "{seconds}: six thousand tokens, less what was refilled"
+        );
         assert_eq!(waits.join().expect("no panic").status, 200);
     });
 }

@@ -105,7 +105,8 @@ fn hash(hash: u64, text: &[u8]) -> u64 {
     mix(hash ^ u64::from_le_bytes(last) ^ rest.len() as u64)
 }
 
-const fn mix(value: u64) -> u64 {
-    let product = (value ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xa076_1d64_78bd_642f;
+#[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded")]
+fn mix(value: u64) -> u64 {
+    let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
     (product >> 64) as u64 ^ product as u64
 }

@@ -42,6 +42,11 @@ impl Outlook {
         (self.at, self.taken, self.groups, self.supply) = (Some(now), taken, groups, supply);
     }
 
+    /// How many groups it is an outlook on.
+    pub(super) const fn groups(&self) -> u32 {
+        self.groups
+    }
+
     /// What must have been given for a request of that cost to be carried for certain: each group but
     /// one may have a little less left than it needs.
     pub(super) fn at_worst(&self, cost: Cost) -> Cost {

@@ -81,7 +81,10 @@ impl<W> Room<W> {
         let tag = Waiter { tried: *tried, prefix, body, random, tag: waiter() };
         let ticket = self.queue.push(lane, *claim, tag);
         let mut again = None;
-        if self.queue.window(lane).contains(&ticket) {
+        let window = self.queue.window(lane);
+        if let Some(first) = window.first().filter(|_| window.contains(&ticket))
+            && (*first == ticket || self.queue.may_pass(*first, ticket))
+        {
             match self.ask_for(pool, lane, ticket, Bits::ALL, now) {
                 Asked::Send(reservation) => {
                     self.serve(lane, ticket, &reservation);
@@ -93,7 +96,8 @@ impl<W> Room<W> {
                 }
                 Asked::Wait(wait) | Asked::Behind(Some(wait)) => {
                     again = wait.again;
-                    until = until.max(wait.until);
+                    // With nobody before it the pool knows better than any prediction.
+                    until = if prediction.ahead > 0 { until.max(wait.until) } else { wait.until };
                     self.note_newcomer(lane, ticket, &wait);
                 }
                 Asked::Behind(None) => {}
@@ -244,11 +248,13 @@ impl<W> Room<W> {
         kept
     }
 
-    /// Of those at the head of a lane, the one that needs least, if that is less than the first.
+    /// Of those at the head of a lane that may pass the first, the one that needs least, if that is
+    /// less than the first does.
     fn lighter(&self, window: &[Ticket]) -> Option<Ticket> {
         let (first, others) = window.split_first()?;
         let most = self.queue.get(*first)?.0.cost;
-        let costs = others.iter().filter_map(|other| Some((self.queue.get(*other)?.0.cost, other)));
+        let others = others.iter().filter(|other| self.queue.may_pass(*first, **other));
+        let costs = others.filter_map(|other| Some((self.queue.get(*other)?.0.cost, other)));
         let lighter = costs.filter(|(cost, _)| !cost.covers(&most));
         lighter.min_by_key(|(cost, _)| cost.work()).map(|(_, ticket)| *ticket)
     }
@@ -334,13 +340,7 @@ impl<W> Room<W> {
     }
 
     /// When somebody who comes into that lane now will be sent, as far as can be told.
-    fn predict(
-        &mut self,
-        pool: &mut Pool,
-        lane: LaneId,
-        claim: &Claim,
-        now: Moment,
-    ) -> Prediction {
+    fn predict(&mut self, pool: &mut Pool, lane: LaneId, claim: &Claim, now: Moment) -> Prediction {
         let rival = self.demand.above(claim.priority, now);
         let taken = self.taken;
         let soonest = self.queue.first(lane).and_then(|_| self.queue.tag(lane)?.soonest());
@@ -354,15 +354,28 @@ impl<W> Room<W> {
         };
         let predict = |own| {
             let Ahead { cost: before, count: ahead } = self.queue.ahead(claim, own);
+            let before = self.here(lane, before);
             let given = |cost| {
                 outlook.given(before.plus(cost), taken, rival).max(soonest.unwrap_or_default())
             };
-            let (turn, worst) = (given(claim.cost), outlook.at_worst(claim.cost));
-            let surely = if turn > claim.deadline { given(worst) } else { turn };
-            Prediction { turn, surely, ahead }
+            let surely = given(outlook.at_worst(claim.cost));
+            Prediction { turn: given(claim.cost), surely, ahead }
         };
         // The quick answer is never too early: who can wait for it need not know better.
         let latest = predict(Own::All);
         if latest.turn <= claim.deadline { latest } else { predict(Own::ByDeadline) }
+    }
+
+    /// What of all that comes first is served by the groups of that lane: all that waits in it, and of
+    /// the other lanes their part.
+    fn here(&self, lane: LaneId, before: Cost) -> Cost {
+        let groups = |tag: &Lane| u64::from(tag.outlook.groups());
+        let most = self.queue.lanes().map(|(_, tag)| groups(tag)).max().unwrap_or(0);
+        let mine = self.queue.tag(lane).map_or(most, groups).min(most);
+        if mine == most {
+            return before;
+        }
+        let (own, all) = (self.queue.waiting_in(lane) as u64, self.queue.len() as u64);
+        before.part(own * most + (all - own) * mine, all * most)
     }
 }

@@ -100,8 +100,14 @@ impl Wish {
 enum Fate {
     Unborn,
     Waits(Place),
-    Sent { at: Moment, group: String },
-    Refused { at: Moment, refused: Refused },
+    Sent {
+        at: Moment,
+        group: String,
+    },
+    Refused {
+        at: Moment,
+        refused: Refused,
+    },
     /// It waited until its deadline.
     Late(Moment),
     Nothing,
@@ -176,7 +182,7 @@ impl World {
                 break;
             };
             self.now = next;
-            if event.is_none_or(|event| wake.is_some_and(|wake| wake < event)) {
+            if event.is_none_or(|event| wake.is_some_and(|wake| wake <= event)) {
                 let called = self.call();
                 self.woken.0 += 1;
                 self.woken.1 += usize::from(called == 0);

@@ -101,10 +101,12 @@ impl Class {
         Some((caller.rank, caller.work))
     }
 
-    /// What of this class is served before so much work of a caller's, and how many those are: of
-    /// each of the others as much as of it, which has `own` waiting and `ahead` of that before this.
-    pub(super) fn before(&self, own: u64, ahead: u64, work: u64) -> (Cost, u64) {
-        let level = ahead.saturating_add(work);
+    /// What of this class is served before a request of a caller's, and how many those are: of each of
+    /// the others as much as of it, which has `own` waiting and `ahead` of that before this, and one
+    /// request more.
+    pub(super) fn before(&self, own: u64, ahead: u64) -> (Cost, u64) {
+        let one = self.work.checked_div(self.waiting as u64).unwrap_or(0);
+        let level = ahead.saturating_add(one);
         let others = self.spread.fair(level).saturating_sub(own.min(level));
         let before = others.saturating_add(ahead).min(self.work);
         let of = |amount| part(amount, before, self.work);

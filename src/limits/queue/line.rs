@@ -84,8 +84,4 @@ impl Line {
     pub(super) fn last(&self, rank: Rank) -> Option<(Place, u32)> {
         self.callers.get(&rank)?.last_key_value().map(|(place, slot)| (*place, *slot))
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.callers.is_empty()
-    }
 }

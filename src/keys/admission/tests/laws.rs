@@ -54,6 +54,8 @@ fn check_that_all_is_over(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn everybody_ends_in_one_way_and_nobody_is_woken_in_vain(
         spec in any_spec(),
@@ -126,8 +128,8 @@ proptest! {
         each_second in 1..30_u64,
     ) {
         let size = amount * share / 100 + 1;
-        let mut wishes = steady(secs(0), 4 * MINUTE, each_second, |at| Wish::new(at, small));
-        wishes.push(Wish::new(secs(100), size).by(2).patient(100 * SECOND));
+        let mut wishes = steady(secs(0), 2 * MINUTE, each_second, |at| Wish::new(at, small));
+        wishes.push(Wish::new(secs(40), size).by(2).patient(100 * SECOND));
         let large = wishes.len() - 1;
         let mut world = World::new(spec(&[("a", amount)]), wishes);
         world.run();
