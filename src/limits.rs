@@ -30,6 +30,7 @@ mod rule;
 mod share;
 mod steering;
 mod told;
+mod trough;
 mod window;
 
 pub use charging::{Charging, Demand, charged_to_caller};
