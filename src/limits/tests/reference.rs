@@ -210,7 +210,7 @@ proptest! {
         }
         let span = i128::from(length);
         let most = match kind {
-            Kind::Refill => AMOUNT + (AMOUNT * span).div_ceil(WINDOW) + 1,
+            Kind::Refill => AMOUNT + AMOUNT * span / WINDOW + 2,
             // A counter may be emptied once in such a stretch, and once more in a longer one.
             Kind::Fixed => AMOUNT * (2 + span / WINDOW),
             Kind::Rolling => AMOUNT * (span + WINDOW - 1).div_euclid(WINDOW),
