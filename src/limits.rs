@@ -33,6 +33,7 @@ mod steering;
 mod supply;
 mod term;
 mod told;
+mod trough;
 mod window;
 
 pub use charging::{Charging, Demand, charged_to_caller};

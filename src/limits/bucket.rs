@@ -7,6 +7,7 @@
 use crate::clock::Moment;
 
 use super::fill::{Need, Sight, Size};
+use super::trough::Troughs;
 
 /// `size.amount` units come back in `size.window`, and as many as come back in `depth` are held.
 #[derive(Clone, Debug)]
@@ -20,8 +21,7 @@ pub(super) struct Bucket {
     /// The wrapping sum of all corrections of `full_at` that were no charge. A mark is `full_at`
     /// less this, so that a prediction made earlier can be read with what was learned since.
     moved: u64,
-    /// The last charge that found it full: what was taken before has been refilled since.
-    full_seq: u64,
+    troughs: Troughs,
     /// The last charge before amount or window changed: marks from before mean nothing any more.
     scaled_seq: u64,
     shallow: Shallow,
@@ -51,13 +51,13 @@ const CERTAIN: u8 = 3;
 const SHALLOW: u64 = 5;
 
 impl Bucket {
-    pub(super) const fn full(size: Size) -> Self {
+    pub(super) fn full(size: Size) -> Self {
         Self {
             size,
             depth: size.window,
             full_at: 0,
             moved: 0,
-            full_seq: 0,
+            troughs: Troughs::default(),
             scaled_seq: 0,
             shallow: Shallow { votes: 0, most: 0 },
         }
@@ -87,19 +87,24 @@ impl Bucket {
     }
 
     pub(super) fn charge(&mut self, units: u64, seq: u64, now: Moment) {
-        if self.full_at <= now.as_nanos() {
-            self.full_at = now.as_nanos();
-            self.full_seq = seq;
-        }
+        self.troughs.note(seq, self.missing(now));
+        self.full_at = self.full_at.max(now.as_nanos());
         let more = self.size.nanos(units);
         self.full_at = self.full_at.saturating_add(more).min(self.furthest(now));
     }
 
-    pub(super) fn refund(&mut self, units: u64, seq: u64) {
-        if seq < self.full_seq {
-            return; // it was full since: time has given it back already
+    /// Gives back what was taken with charge `seq`, less what time has given back already because the
+    /// bucket would have been full without it.
+    pub(super) fn refund(&mut self, units: u64, seq: u64, now: Moment) {
+        self.lower(self.size.nanos(units), seq, now);
+    }
+
+    fn lower(&mut self, nanos: u64, seq: u64, now: Moment) {
+        let less = nanos.min(self.troughs.since(seq, self.missing(now)));
+        if less > 0 {
+            self.troughs.lower(seq, less);
+            self.forward(less);
         }
-        self.forward(self.size.nanos(units));
     }
 
     pub(super) const fn mark(&self) -> u64 {
@@ -126,6 +131,7 @@ impl Bucket {
             self.full_at = sent.saturating_add(missing).saturating_add(since);
             self.full_at = self.full_at.min(self.furthest(now));
             self.scaled_seq = sight.latest;
+            self.troughs.note(sight.latest, self.missing(now));
             return None;
         };
         let believed = mark.wrapping_add(self.moved).saturating_sub(sent);
@@ -135,8 +141,8 @@ impl Bucket {
         if truth >= predicted {
             self.full_at = self.full_at.max(sent);
             self.back(truth - predicted, now);
-        } else if sight.seq >= self.full_seq {
-            self.forward(predicted - truth);
+        } else {
+            self.lower(predicted - truth, sight.seq, now);
         }
         let drift = signed(truth.saturating_sub(predicted), predicted.saturating_sub(truth));
         Some(drift).filter(|_| shift == Depth::Same)
@@ -183,6 +189,7 @@ impl Bucket {
             self.full_at = self.full_at.max(now.as_nanos());
             self.back(depth - self.depth, now);
         } else {
+            self.troughs.lower(0, self.depth - depth);
             self.forward(self.depth - depth);
         }
         self.depth = depth;
@@ -191,14 +198,13 @@ impl Bucket {
     /// Another amount or window: as many units are missing as before.
     pub(super) fn resize(&mut self, size: Size, latest: u64, now: Moment) {
         let missing = self.size.units(self.missing(now));
-        *self = Self { size, depth: size.window, scaled_seq: latest, ..*self };
-        self.shallow = Shallow::default();
+        *self = Self { depth: size.window, scaled_seq: latest, ..Self::full(size) };
         self.full_at = now.as_nanos().saturating_add(size.nanos(missing)).min(self.furthest(now));
+        self.troughs.note(latest, self.missing(now));
     }
 
-    pub(super) const fn fill_up(&mut self, latest: u64) {
-        (self.full_at, self.scaled_seq) = (0, latest);
-        (self.depth, self.shallow) = (self.size.window, Shallow { votes: 0, most: 0 });
+    pub(super) fn fill_up(&mut self, latest: u64) {
+        *self = Self { scaled_seq: latest, ..Self::full(self.size) };
     }
 
     fn back(&mut self, more: u64, now: Moment) {

@@ -130,9 +130,9 @@ impl Fill {
     }
 
     /// Gives back units that were taken with charge `seq` at `at`, unless time has done so already.
-    pub(super) fn refund(&mut self, units: u64, seq: u64, at: Moment) {
+    pub(super) fn refund(&mut self, units: u64, seq: u64, at: Moment, now: Moment) {
         match self {
-            Self::Bucket(bucket) => bucket.refund(units, seq),
+            Self::Bucket(bucket) => bucket.refund(units, seq, now),
             Self::Counter(counter) => counter.refund(units, seq),
             Self::Rolling(rolling) => rolling.refund(units, at),
         }

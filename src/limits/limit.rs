@@ -233,7 +233,7 @@ impl Limit {
         } else {
             let back = taken.units - actual;
             if news {
-                self.fill.refund(back, taken.seq, taken.at);
+                self.fill.refund(back, taken.seq, taken.at, now);
             }
             self.draw.give(self.size.nanos(back));
         }
@@ -259,7 +259,7 @@ impl Limit {
         }
         self.told.seq = taken.seq;
         self.fill.turn(taken.seq, now);
-        self.fill.refund(taken.units, taken.seq, taken.at);
+        self.fill.refund(taken.units, taken.seq, taken.at, now);
         self.fill.holds(taken.units, retry_at, now);
     }
 

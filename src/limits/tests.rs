@@ -9,6 +9,9 @@ mod fleet;
 mod laws;
 mod learning;
 mod provider;
+mod reference;
+mod relations;
+mod sharing;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -89,6 +89,7 @@ struct Sidecar {
     queue: VecDeque<Moment>,
     rate: f64,
     attempted: Moment,
+    wakes: Moment,
 }
 
 enum Event {
@@ -123,7 +124,7 @@ fn play(scene: Scene) -> Score {
             _ => each,
         };
         let ledger = Ledger::new(&rules, terms);
-        Sidecar { ledger, queue: VecDeque::new(), rate, attempted: Moment::ZERO }
+        Sidecar { ledger, queue: VecDeque::new(), rate, attempted: Moment::ZERO, wakes: Moment::NEVER }
     });
     let mut provider = Exact::new(scene.limit, MINUTE, scene.depth);
     provider.rejection = u64::from(scene.rejections_count);
@@ -169,7 +170,10 @@ impl Play {
                     self.plan(now + gap, Event::Arrival(n));
                     self.send(n, now);
                 }
-                Event::Wake(n) => self.send(n, now),
+                Event::Wake(n) => {
+                    self.sidecars[n].wakes = Moment::NEVER;
+                    self.send(n, now);
+                }
                 Event::Answer(n, reservation, answer) => self.answer(n, *reservation, answer, now),
             }
         }
@@ -192,7 +196,10 @@ impl Play {
             match sidecar.ledger.check(&Cost::REQUEST, now) {
                 Ok(()) => {}
                 Err(Blocked::Until(until, _)) => {
-                    self.plan(until, Event::Wake(n));
+                    if until < sidecar.wakes {
+                        sidecar.wakes = until;
+                        self.plan(until, Event::Wake(n));
+                    }
                     return;
                 }
                 Err(oversized) => panic!("{oversized:?}"),

@@ -76,6 +76,41 @@ impl Exact {
     }
 }
 
+/// A counter that is emptied at the end of each window.
+#[derive(Clone, Debug)]
+pub(super) struct Emptied {
+    limit: u64,
+    window: Duration,
+    used: u64,
+    ends: Moment,
+    phase: Option<Duration>,
+}
+
+impl Emptied {
+    pub(super) const fn after_first_use(limit: u64, window: Duration) -> Self {
+        Self { limit, window, used: 0, ends: Moment::ZERO, phase: None }
+    }
+
+    /// Windows that ended so long after the beginning of time, and every window's length after that.
+    pub(super) const fn in_phase(limit: u64, window: Duration, phase: Duration) -> Self {
+        Self { phase: Some(phase), ..Self::after_first_use(limit, window) }
+    }
+
+    pub(super) fn admit(&mut self, cost: u64, now: Moment) -> bool {
+        if now >= self.ends {
+            self.used = 0;
+            let begun = self.phase.map_or(now, |phase| {
+                let since = now.since(Moment::ZERO + phase).as_nanos();
+                let windows = u32::try_from(since / self.window.as_nanos()).unwrap();
+                Moment::ZERO + phase + self.window * windows
+            });
+            self.ends = begun + self.window;
+        }
+        self.used += cost;
+        self.used <= self.limit
+    }
+}
+
 /// Random numbers that are the same each time.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(pub(super) u64);
