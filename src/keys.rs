@@ -31,7 +31,7 @@ mod status;
 mod stored;
 mod tried;
 
-pub use admission::{Anyway, Admission, Decision, MOST_WAITING, Outcome, Place, Refused, Why};
+pub use admission::{Admission, Anyway, Decision, MOST_WAITING, Outcome, Place, Refused, Why};
 pub use ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 pub use budget::{Backoff, RetryBudget};
 pub use explain::{Obstacle, Reason};

@@ -216,7 +216,7 @@ impl Proxy {
         let connections = Connections::default();
         let drain =
             Drain::new(DrainMode::Sidecar, Duration::ZERO, connections.clone(), readiness.clone());
-        let rounds = Rounds { connections, tasks: tasks.clone(), drain };
+        let rounds = Rounds { connections, tasks: tasks.clone(), drain, clock: self.clock };
         drop(tasks.spawn(serve::accept(listener, admin, rounds)));
         Ok(())
     }

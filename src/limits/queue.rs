@@ -125,8 +125,7 @@ impl<L, W> Queue<L, W> {
     /// Takes a place.
     pub fn push(&mut self, lane: LaneId, claim: Claim, tag: W) -> Ticket {
         self.number += 1;
-        let bound =
-            Cost { requests: MOST, tokens: MOST, input: MOST, output: MOST, money: MOST };
+        let bound = Cost { requests: MOST, tokens: MOST, input: MOST, output: MOST, money: MOST };
         let claim = Claim { cost: claim.cost.least(bound), ..claim };
         let work = claim.cost.work();
         let ticket = self.seat(Waiter { number: self.number, lane, claim, work, tag });

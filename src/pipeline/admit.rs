@@ -60,7 +60,9 @@ impl Trial<'_> {
             let desk = Arc::clone(&self.provider(target)?.desk);
             let ask = self.ask(target);
             let claim = self.claim(&ask, self.exchange.deadline);
-            let Some((card, spending, held)) = desk.send_anyway(&ask, &claim, now) else { continue };
+            let Some((card, spending, held)) = desk.send_anyway(&ask, &claim, now) else {
+                continue;
+            };
             let (spending, model) = (spending.about(&self.errand.facts), ask.model.to_owned());
             if let Some((until, binding)) = held {
                 self.foresee((target, &model), (until, binding), now);
@@ -232,9 +234,8 @@ impl Trial<'_> {
         Ask {
             model,
             caller: self.caller(),
-            cost: provider.map_or(Cost::REQUEST, |provider| {
-                provider.desk.cost(model, &self.errand.facts)
-            }),
+            cost: provider
+                .map_or(Cost::REQUEST, |provider| provider.desk.cost(model, &self.errand.facts)),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
             prefix: cached_prefix(model, &self.errand.facts),
             stored_in: leg.and_then(|leg| leg.stored_in),

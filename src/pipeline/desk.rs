@@ -12,10 +12,12 @@ use super::exchange::Exchange;
 use super::wait::{Standing, Waiter};
 use crate::clock::{Moment, Now};
 use crate::formats::meter::{self, Reading};
-use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict};
+use crate::formats::{
+    self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict,
+};
 use crate::keys::{
-    Admission, Anyway, Ask, Decision, Event, GroupId, KeyId, LimitSpec, Nothing, Outcome, Place, Pool,
-    Rebuilt, Refused, Reservation, RetryBudget, Spec,
+    Admission, Anyway, Ask, Decision, Event, GroupId, KeyId, LimitSpec, Nothing, Outcome, Place,
+    Pool, Rebuilt, Refused, Reservation, RetryBudget, Spec,
 };
 use crate::lifecycle::{Clock, Tasks};
 use crate::limits::{Binding, Claim, Cost, Demand, Estimates, Features};

@@ -3,6 +3,7 @@
 //! them.
 
 use super::key::Key;
+use super::reader::Text;
 
 /// Bytes of text that a prefix is told apart by: the smallest that any provider caches is 1,024 tokens
 /// (OpenAI's, Anthropic's and Gemini's guides to caching).
@@ -50,12 +51,15 @@ impl Prefix {
     }
 
     /// A text of it was read.
-    pub(super) fn add(&mut self, text: &str) {
-        match self.within {
-            Within::Elsewhere => {}
-            Within::Tools => self.tools.add(text.as_bytes()),
-            Within::System => self.system.add(text.as_bytes()),
-            Within::Turns => self.turns.add(text.as_bytes()),
+    pub(super) fn add(&mut self, text: Text<'_>) {
+        let part = match self.within {
+            Within::Elsewhere => return,
+            Within::Tools => &mut self.tools,
+            Within::System => &mut self.system,
+            Within::Turns => &mut self.turns,
+        };
+        if part.length < LENGTH {
+            text.each_piece(|piece| part.add(piece));
         }
     }
 

@@ -124,7 +124,13 @@ fn play(scene: Scene) -> Score {
             _ => each,
         };
         let ledger = Ledger::new(&rules, terms);
-        Sidecar { ledger, queue: VecDeque::new(), rate, attempted: Moment::ZERO, wakes: Moment::NEVER }
+        Sidecar {
+            ledger,
+            queue: VecDeque::new(),
+            rate,
+            attempted: Moment::ZERO,
+            wakes: Moment::NEVER,
+        }
     });
     let mut provider = Exact::new(scene.limit, MINUTE, scene.depth);
     provider.rejection = u64::from(scene.rejections_count);
@@ -268,10 +274,12 @@ fn print_all() {
                     let capacity = limit as f64 / 60.0 * 300.0;
                     println!(
                         "{sharing} {limit}/{depth}s load {load} N={sidecars}: refused {:.2}% goodput {:.1}% of capacity, {:.1}% of offered, late {:.2}% jain {:.3} silence {:.1}s",
-                        score.refusals(), 100.0 * score.total() as f64 / capacity,
+                        score.refusals(),
+                        100.0 * score.total() as f64 / capacity,
                         100.0 * score.total() as f64 / score.offered as f64,
                         100.0 * score.late as f64 / score.offered as f64,
-                        score.fairness(), score.silence.as_secs_f64(),
+                        score.fairness(),
+                        score.silence.as_secs_f64(),
                     );
                 }
             }

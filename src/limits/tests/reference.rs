@@ -29,9 +29,7 @@ impl Kind {
             Self::Refill => Window::Refill(MINUTE),
             Self::Fixed => Window::Fixed(MINUTE),
             Self::Rolling => Window::Rolling(MINUTE),
-            Self::Sliced => {
-                Window::Sliced { window: MINUTE, slice: Duration::from_nanos(SLICE) }
-            }
+            Self::Sliced => Window::Sliced { window: MINUTE, slice: Duration::from_nanos(SLICE) },
         }
     }
 }

@@ -33,11 +33,7 @@ fn sent(trace: &Trace, start: u64, scale: u64, kind: &Window) -> Vec<u64> {
 }
 
 fn kinds() -> impl Strategy<Value = Window> {
-    prop::sample::select(vec![
-        Window::Refill(MINUTE),
-        Window::Fixed(MINUTE),
-        Window::Refill(DAY),
-    ])
+    prop::sample::select(vec![Window::Refill(MINUTE), Window::Fixed(MINUTE), Window::Refill(DAY)])
 }
 
 proptest! {

@@ -57,11 +57,8 @@ fn a_part_of_a_place_is_one_place() {
 
 #[test]
 fn a_request_larger_than_our_part_but_not_than_the_limit_passes_when_it_is_full() {
-    let terms = Terms {
-        learning: Learning::Off,
-        sharing: Sharing::Part(one_of(10)),
-        ..Terms::default()
-    };
+    let terms =
+        Terms { learning: Learning::Off, sharing: Sharing::Part(one_of(10)), ..Terms::default() };
     let mut ledger = Ledger::new(&[per_minute(Dimension::Tokens, 1_000)], terms);
     ledger.reserve(&tokens(700), secs(0)).map(drop).unwrap();
     assert_eq!(until(ledger.check(&tokens(100), secs(0))), secs(420), "its debt is ours");

@@ -12,7 +12,9 @@ fn long(format: Format) -> String {
 /// What that format's request says about output.
 fn allowing(format: Format, tokens: u64) -> String {
     match format {
-        Format::OpenAi => CHAT.replace("\"messages\"", &format!("\"max_tokens\":{tokens},\"messages\"")),
+        Format::OpenAi => {
+            CHAT.replace("\"messages\"", &format!("\"max_tokens\":{tokens},\"messages\""))
+        }
         Format::Anthropic => format.ask().replace(":16,", &format!(":{tokens},")),
         Format::Gemini => {
             let config = format!("{{\"generationConfig\":{{\"maxOutputTokens\":{tokens}}},");
@@ -55,7 +57,10 @@ fn several_answers_are_bounded_together() {
     let proxy = proxy(&upstream, "  default: {maxOutputTokens: 100}");
     let body = allowing(Format::OpenAi, 60).replace("\"messages\"", "\"n\":2,\"messages\"");
     let reply = post(&proxy, Format::OpenAi, &body);
-    assert_eq!((reply.status, reply.header("x-keyweir-error")), (400, Some("request_exceeds_limit")));
+    assert_eq!(
+        (reply.status, reply.header("x-keyweir-error")),
+        (400, Some("request_exceeds_limit"))
+    );
     assert!(reply.text().contains("for each of 2 answers"), "{}", reply.text());
 }
 
@@ -97,7 +102,8 @@ fn a_tier_bounds_whoever_is_of_it_and_a_rule_may_look_at_models_and_endpoints() 
     let embed = r#"{"model":"small","input":"hi"}"#;
     let embedded = kit::post_with(&proxy, "/v1/embeddings", &[AT_ONCE], embed);
     assert_eq!(embedded.status, 200, "another kind of request");
-    let forbidden = kit::post_with(&proxy, CHAT_PATH, &[("x-team", "other")], &CHAT.replace("gpt-4o", "x"));
+    let forbidden =
+        kit::post_with(&proxy, CHAT_PATH, &[("x-team", "other")], &CHAT.replace("gpt-4o", "x"));
     Format::OpenAi.assert_refusal(&forbidden, 403, "model_not_allowed");
     let callers = |caller| kit::sum(&proxy, "keyweir_requests_total", &[("caller", caller)]);
     assert!(callers("small") >= 4.0 && callers("default") >= 2.0 && callers("other") >= 1.0);

@@ -73,7 +73,10 @@ fn rules_and_users_are_counted_apart() {
     assert_eq!(statuses(&proxy, &[("x-team", "free")], 5), [200; 5]);
     let status = kit::status(&proxy);
     let web = &status["callers"][1];
-    assert_eq!((&web["name"], &web["per"], &web["accounts"]), (&"web".into(), &"user".into(), &3.into()));
+    assert_eq!(
+        (&web["name"], &web["per"], &web["accounts"]),
+        (&"web".into(), &"user".into(), &3.into())
+    );
     assert_eq!(web["limits"][0]["limit"], "requestsPerDay");
     let page = proxy.ask_admin("/metrics").text() + &status.to_string() + &proxy.log();
     assert!(!page.contains("\"ann\"") && !page.contains("bob"), "users are nobody's business");
@@ -231,7 +234,8 @@ fn a_reload_keeps_what_was_used_and_lets_those_in_for_whom_there_is_room_now() {
     let upstream = kit::healthy_provider();
     let mut proxy = proxy(&upstream, "  default: {limits: {requestsPerDay: 2}}");
     assert_eq!(statuses(&proxy, &[], 3), [200, 200, 429]);
-    let config = kit::all_at(&upstream.url(), "callers: {default: {limits: {requestsPerDay: 3}}}\n");
+    let config =
+        kit::all_at(&upstream.url(), "callers: {default: {limits: {requestsPerDay: 3}}}\n");
     proxy.config.as_mut().expect("one").swap(&[("keyweir.yaml", config)]);
     kit::until_sum(&proxy, "keyweir_config_reloads_total", &[("result", "success")], 2.0);
     assert_eq!(statuses(&proxy, &[], 2), [200, 429]);

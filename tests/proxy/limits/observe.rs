@@ -25,7 +25,10 @@ fn a_caller_s_limits_and_bounds_are_only_counted() {
     assert_eq!((would(&proxy, "waited"), would(&proxy, "refused")), (2.0, 0.0));
     (0..3).for_each(|_| post(&[("x-team", "day")], CHAT));
     assert_eq!((would(&proxy, "waited"), would(&proxy, "refused")), (2.0, 2.0));
-    post(&[("x-team", "day"), AT_ONCE], &CHAT.replace("\"messages\"", "\"max_tokens\":99,\"messages\""));
+    post(
+        &[("x-team", "day"), AT_ONCE],
+        &CHAT.replace("\"messages\"", "\"max_tokens\":99,\"messages\""),
+    );
     post(&[AT_ONCE], &CHAT.replace("gpt-4o", "other"));
     assert_eq!(would(&proxy, "refused"), 4.0, "each request counts once");
     let sent: Vec<_> = upstream.take().iter().map(|request| request.text()).collect();

@@ -6,10 +6,8 @@ use crate::kit;
 #[test]
 fn a_limit_that_has_ended_binds_nobody_and_says_so() {
     let upstream = kit::healthy_provider();
-    let proxy = proxy(
-        &upstream,
-        "  default: {limits: {requestsPerDay: 1, until: 2020-01-01T00:00:00Z}}",
-    );
+    let proxy =
+        proxy(&upstream, "  default: {limits: {requestsPerDay: 1, until: 2020-01-01T00:00:00Z}}");
     assert_eq!(statuses(&proxy, &[], 3), [200; 3]);
     proxy.log_line(&["A limit has ended", "callers.default.limits[0].until"]);
     let warnings = kit::status(&proxy)["warnings"].to_string();
