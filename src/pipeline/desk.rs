@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use super::wait::Lines;
 use crate::clock::Moment;
 use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Judgement, Samples, StoredId, StoredIds, Verdict};
+use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Verdict};
 use crate::keys::{
     Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
 };
@@ -142,6 +142,11 @@ impl Desk {
         }
     }
 
+    /// What that request of that model will take from the provider's limits.
+    pub fn cost(&self, model: &str, facts: &Facts) -> Cost {
+        self.lock().pool.cost(model, &charge::demand(facts))
+    }
+
     /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
     pub fn retry(&self, now: Moment) -> Result<(), Moment> {
         let mut state = self.lock();
@@ -178,6 +183,7 @@ impl Desk {
                 self.lock().pool.key_name(id).map(str::to_owned)
             }
             Event::GroupClosed(id, ..)
+            | Event::SharedQuota(id, _)
             | Event::GroupReopened(id)
             | Event::BreakerOpened(id, _)
             | Event::BreakerClosed(id) => self.lock().pool.group_name(id).map(str::to_owned),
@@ -214,6 +220,15 @@ impl Desk {
             ),
             Event::BreakerClosed(_) => {
                 tracing::info!(provider, quota_group = name, "Breaker closed");
+            }
+            Event::SharedQuota(_, other) => {
+                let other = self.lock().pool.group_name(other).unwrap_or_default().to_owned();
+                tracing::warn!(
+                    provider,
+                    quota_group = name,
+                    other,
+                    "Two quota groups draw on the same limits, give their keys one `quotaGroup`"
+                );
             }
         }
     }
@@ -260,14 +275,14 @@ impl Spending {
         let Some(reservation) = &self.reservation else { return };
         let now = self.desk.clock.moment();
         let mut state = self.desk.lock();
-        state.pool.observe(reservation, answer.samples, now);
+        let noticed = state.pool.observe(reservation, answer.samples, now);
         let random = fastrand::u64(..);
         let event = state.pool.report(reservation, answer.judgement, now, random);
         drop(state);
         // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
         // stream may be far away.
         self.desk.lines.call();
-        if let Some(event) = event {
+        for event in event.into_iter().chain(noticed) {
             self.desk.tell(event, answer.judgement.code.as_deref());
         }
     }
@@ -285,9 +300,8 @@ impl Spending {
     /// It was answered, whole or in part: what the answer told is charged, and what the provider
     /// stored is remembered with its group.
     pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
-        let dialect = self.desk.dialect;
         if let Outcome::Error { code } = &reading.outcome {
-            let judgement = formats::judge_event(dialect, code.as_deref());
+            let judgement = formats::judge_event(self.desk.dialect, code.as_deref());
             let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
             exchange.judged(&met, None, &[]);
             self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
@@ -296,7 +310,7 @@ impl Spending {
         let flowed = reading.output / 4;
         self.give_back(|pool, reservation, now| {
             let actual = match &reading.usage {
-                Some(usage) => charge::settled(dialect, reservation.cost(), usage),
+                Some(usage) => pool.charged(&reservation, usage),
                 // Nobody told: what was reserved, and what flowed beyond it.
                 None => {
                     Cost { output: reservation.cost().output.max(flowed), ..*reservation.cost() }
@@ -355,7 +369,7 @@ mod tests {
         let rule = Rule {
             measure: Measure::Of(Dimension::Tokens),
             amount: 100,
-            window: Duration::from_hours(1),
+            window: Duration::from_hours(1).into(),
         };
         let limit = LimitSpec {
             models: Vec::new(),
@@ -383,6 +397,7 @@ mod tests {
             limits: vec![limit],
             learning: Learning::Off,
             breaker: Breaker::default(),
+            ..Spec::default()
         };
         desk.renew(spec, vec![card], budget);
         desk
@@ -392,7 +407,7 @@ mod tests {
         let ask = Ask {
             model: "m",
             caller: "",
-            cost: Cost { requests: 1, tokens: 80, input: 80, output: 0 },
+            cost: Cost { tokens: 80, input: 80, ..Cost::REQUEST },
             tried: &Tried::NOTHING,
             preferred: None,
             stored_in: None,

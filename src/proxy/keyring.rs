@@ -8,7 +8,7 @@ use http::HeaderValue;
 use crate::config::used::{self, Config, KeySource, Measure};
 use crate::config::{Inventory, Shape};
 use crate::keys::{Breaker, KeySpec, LimitSpec, Reach, Secret, Spec};
-use crate::limits::{self, Learning, Rule};
+use crate::limits::{self, Charging, Learning, Rule, Sharing};
 use crate::pipeline::Card;
 use crate::sources::{Entry, Finding, Secrets};
 use crate::upstream::Credential;
@@ -79,9 +79,10 @@ impl Keyring {
         breaker: used::Breaker,
         secrets: &Secrets,
     ) -> (Spec, Vec<Card>) {
+        let charging = Charging::of(provider.dialect);
         let mut spec = Spec {
             keys: Vec::new(),
-            limits: provider.limits.iter().map(limit).collect(),
+            limits: provider.limits.iter().map(|written| limit(written, charging)).collect(),
             learning: if provider.adaptive { Learning::On } else { Learning::Off },
             breaker: Breaker {
                 failures: breaker.failures,
@@ -89,6 +90,8 @@ impl Keyring {
                 open: breaker.open,
                 max_open: breaker.max_open,
             },
+            charging,
+            sharing: Sharing::Learned,
         };
         let mut cards = Vec::new();
         if provider.keys.is_empty() {
@@ -174,7 +177,7 @@ fn keyless() -> KeySpec {
     }
 }
 
-fn limit(limit: &used::Limit) -> LimitSpec {
+fn limit(limit: &used::Limit, charging: Charging) -> LimitSpec {
     let rules = limit.bounds.iter().filter_map(|bound| {
         let measure = match bound.measure {
             Measure::Of(dimension) => limits::Measure::Of(dimension),
@@ -182,7 +185,7 @@ fn limit(limit: &used::Limit) -> LimitSpec {
             // Only callers have a bound on cost.
             Measure::Cost => return None,
         };
-        Some(Rule { measure, amount: bound.amount, window: bound.window })
+        Some(Rule::new(measure, bound.amount, charging.window(measure, bound.window)))
     });
     LimitSpec {
         models: limit.models.clone(),
