@@ -29,6 +29,7 @@ mod rolling;
 mod rule;
 mod share;
 mod steering;
+mod term;
 mod told;
 mod window;
 
@@ -41,11 +42,12 @@ pub use kinship::{Account, Kinship};
 pub use learn::Drift;
 pub use ledger::{Binding, Blocked, Ledger, Reservation, Terms};
 pub use lengths::Lengths;
-pub use level::Level;
+pub use level::{Level, limit_name};
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
 pub use share::{Share, Sharing};
 pub use steering::Steering;
+pub use term::{Clause, Days, Mode, Schedule, Term};
 pub use window::{Period, Window};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod build;
 pub(crate) mod keyring;
 mod observe;
+mod terms;
 mod worker;
 
 use std::fmt;
@@ -128,13 +129,16 @@ impl Proxy {
         let ending = drain.carry_through();
         tokio::pin!(obeying, ending);
         self.set_log_level(logging);
+        let mut turn = self.turn();
         let drained = loop {
             tokio::select! {
                 drained = &mut ending => break drained,
                 () = &mut obeying => {}
+                () = tokio::time::sleep_until(turn) => turn = self.turn(),
                 letter = changed(watch.as_mut()) => {
                     self.take(&letter);
                     self.set_log_level(logging);
+                    turn = self.turn();
                 }
             }
         };
@@ -159,6 +163,13 @@ impl Proxy {
             }
             Err(mistakes) => self.observer.refused(&mistakes, letter),
         }
+    }
+
+    /// Takes in that time has passed, and says when to do so again.
+    fn turn(&mut self) -> tokio::time::Instant {
+        let (ended, next) = self.builder.turn();
+        self.observer.ended(&ended);
+        self.clock.instant(next)
     }
 
     fn set_log_level(&self, logging: Option<&Logging>) {

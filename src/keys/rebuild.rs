@@ -8,7 +8,7 @@ use super::bits::Bits;
 use super::pool::{Access, KeyId, Pool};
 use super::rack::NewKey;
 use super::secret::Fingerprint;
-use super::spec::{KeySpec, Spec};
+use super::spec::{KeySpec, LimitSpec, Spec};
 
 /// What became of the keys of a [`Spec`].
 #[derive(Clone, Debug, Default)]
@@ -157,6 +157,19 @@ impl Pool {
         for slot in models {
             self.connect_model(slot);
         }
+        self.revise_limits(now);
+    }
+
+    /// Other limits hold now; the keys stay as they are.
+    pub fn set_limits(&mut self, limits: Vec<LimitSpec>, now: Moment) {
+        self.spec.limits = limits;
+        self.revise_limits(now);
+        for model in &mut self.models.list {
+            (model.closed, model.wake) = (Bits::EMPTY, Moment::NEVER);
+        }
+    }
+
+    fn revise_limits(&mut self, now: Moment) {
         let terms = self.terms();
         let Self { groups, models, spec, .. } = self;
         for group in groups.touch_all() {

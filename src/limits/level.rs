@@ -40,7 +40,7 @@ impl Level {
 
 /// The configuration's word for a limit: `tokensPerMinute`. Windows that it cannot name, learned
 /// from headers, are called by the next longer one that it can.
-pub(super) fn limit_name(measure: Measure, window: Duration) -> &'static str {
+pub fn limit_name(measure: Measure, window: Duration) -> &'static str {
     const REQUESTS: [&str; 5] = [
         "requestsPerSecond",
         "requestsPerMinute",

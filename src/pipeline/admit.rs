@@ -154,9 +154,8 @@ impl Trial<'_> {
         Ask {
             model,
             caller: self.caller(),
-            cost: provider.map_or(Cost::REQUEST, |provider| {
-                provider.desk.cost(model, &self.errand.facts)
-            }),
+            cost: provider
+                .map_or(Cost::REQUEST, |provider| provider.desk.cost(model, &self.errand.facts)),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
             preferred: None,
             stored_in: leg.and_then(|leg| leg.stored_in),

@@ -5,7 +5,7 @@ use crate::limits::Demand;
 
 /// Bytes of text for a token, the usual rule of thumb for English and code (OpenAI's help page on
 /// tokens).
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Tokens for an image or a document, whose true number only the provider knows.
 const TOKENS_PER_MEDIUM: u64 = 1_000;

@@ -10,11 +10,12 @@ use http::{HeaderName, HeaderValue};
 use super::charge;
 use super::exchange::Exchange;
 use super::wait::Lines;
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 use crate::formats::meter::{Outcome, Reading};
 use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Verdict};
 use crate::keys::{
-    Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
+    Ask, Choice, Event, GroupId, KeyId, LimitSpec, Pool, Rebuilt, Reservation, RetryBudget, Spec,
+    Stored,
 };
 use crate::lifecycle::Clock;
 use crate::limits::Cost;
@@ -111,15 +112,25 @@ impl Desk {
     /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. Who
     /// waits looks again.
     pub fn renew(&self, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
-        let now = self.clock.moment();
+        let now = self.clock.now();
         let mut state = self.lock();
-        state.budget.revise(budget.permille, budget.floor, now);
-        let rebuilt = state.pool.rebuild(spec, now);
+        state.budget.revise(budget.permille, budget.floor, now.at);
+        state.pool.set_wall(now);
+        let rebuilt = state.pool.rebuild(spec, now.at);
         let taken = rebuilt.keys.iter().zip(cards);
         state.cards = taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
         drop(state);
         self.lines.call();
         rebuilt
+    }
+
+    /// Time has passed: the wall's clock reads that, and these limits hold. Who waits looks again.
+    pub fn turn(&self, limits: Vec<LimitSpec>, now: Now) {
+        let mut state = self.lock();
+        state.pool.set_wall(now);
+        state.pool.set_limits(limits, now.at);
+        drop(state);
+        self.lines.call();
     }
 
     /// Chooses a key for a request and takes the capacity, or says until when to wait, or why not.
@@ -358,7 +369,7 @@ mod tests {
 
     use super::*;
     use crate::formats::Dimension;
-    use crate::keys::{Body, Breaker, KeySpec, LimitSpec, Reach, Tried};
+    use crate::keys::{Body, Breaker, KeySpec, Reach, Tried};
     use crate::limits::{Learning, Measure, Rule};
 
     /// One key without a credential, and a limit of a hundred tokens an hour.

@@ -54,7 +54,7 @@ pub(super) fn open(
         let copied = copy(client, &mut tunnel).await.is_some();
         let (outcome, word) =
             if copied { (Outcome::Ok, "complete") } else { (Outcome::Cancelled, "cut") };
-        exchange.close(outcome, Ending { usage: None, word });
+        exchange.close(outcome, Ending { word, ..Ending::default() });
         drop(counted);
     }));
     Response::from_parts(head, AnswerBody::Whole(None))
