@@ -44,8 +44,9 @@ fn main() {
             })
             .collect();
         rounds.sort_unstable();
-        let median = rounds[ROUNDS / 2].as_secs_f64() * 1e9;
-        println!("{name:<16} {:>9.1}", median / (TIMES * *parts) as f64);
+        let median = rounds.get(ROUNDS / 2).unwrap();
+        let times = u32::try_from(TIMES * *parts).unwrap();
+        println!("{name:<16} {:>9.1}", median.as_secs_f64() * 1e9 / f64::from(times));
     }
 }
 

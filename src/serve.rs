@@ -179,7 +179,7 @@ mod tests {
         type Body = Full<Bytes>;
 
         async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-            let room = [0; 10_000];
+            let room = [0_u8; 10_000];
             std::future::pending::<()>().await;
             Response::new(Full::from(request.uri().path().to_owned() + &room.len().to_string()))
         }

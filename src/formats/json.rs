@@ -77,7 +77,7 @@ fn far_string_end(bytes: &[u8]) -> Option<usize> {
 fn near_quote(bytes: &[u8]) -> usize {
     const ONES: u128 = u128::from_le_bytes([1; 16]);
     let Some(word) = bytes.first_chunk() else { return usize::MAX };
-    let zero = u128::from_le_bytes(*word) ^ ONES * 0x22;
+    let zero = u128::from_le_bytes(*word) ^ (ONES * 0x22);
     // The high bit of the first byte that is zero; above it there may be false ones.
     let found = zero.wrapping_sub(ONES) & !zero & ONES << 7;
     if found == 0 { usize::MAX } else { found.trailing_zeros() as usize / 8 }

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_count_is_whole_and_not_negative() {
-        let count = |raw: &str| super::count(raw.as_bytes());
+        let count = |raw: &str| count(raw.as_bytes());
         for (raw, number) in [
             ("0", 0),
             ("12", 12),
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_text_is_the_same_whether_it_is_copied_or_not() {
-        let text = |raw: &str| super::text(raw.as_bytes()).map(Cow::into_owned);
+        let text = |raw: &str| text(raw.as_bytes()).map(Cow::into_owned);
         assert_eq!(text(r#""gpt-4o é""#).as_deref(), Some("gpt-4o é"));
         assert_eq!(text(r#""gpt\u002d4o""#).as_deref(), Some("gpt-4o"));
         for none in ["\"a\nb\"", r#""a"b""#, r#""a\""#, "12", "null", "\"", ""] {

@@ -203,7 +203,7 @@ impl<'b> Reader<'b> {
             return Err(Stop);
         };
         let raw = rest.get(..length).unwrap_or_default();
-        if !self.printable && raw.iter().fold(false, |any, byte| any | (*byte < b' ')) {
+        if !self.printable && raw.iter().min().is_some_and(|least| *least < b' ') {
             return Err(Stop);
         }
         let text = Text { raw, escaped: self.escapes && memchr::memchr(b'\\', raw).is_some() };

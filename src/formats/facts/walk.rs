@@ -172,8 +172,8 @@ impl<'b> Walk<'_, 'b> {
                 self.amount(Found::allow)?;
             }
             Key::N | Key::BestOf => self.amount(Found::choose)?,
-            Key::Metadata | Key::User => drop(self.value(Place::Setting)?),
-            Key::GenerationConfig | Key::Options => drop(self.value(Place::Config)?),
+            Key::Metadata | Key::User => self.pass(Place::Setting)?,
+            Key::GenerationConfig | Key::Options => self.pass(Place::Config)?,
             _ => self.member(Place::Top, key)?,
         }
         Ok(())
@@ -195,6 +195,11 @@ impl<'b> Walk<'_, 'b> {
             take(&mut self.found, count);
         }
         Ok(())
+    }
+
+    /// Reads a value for what is found in it alone.
+    fn pass(&mut self, place: Place) -> Result<(), Stop> {
+        self.value(place).map(|_| ())
     }
 
     /// Any value.
@@ -256,7 +261,7 @@ impl<'b> Walk<'_, 'b> {
                 self.found.count(name);
             }
             match (place, Key::of(&name.bytes())) {
-                (Place::Setting, _) => drop(self.value(place)?),
+                (Place::Setting, _) => self.pass(place)?,
                 (_, Key::Type) => {
                     if let Scalar::Text(kind) = self.value(Place::Kind)? {
                         object.kind = Kind::of(&kind.text()).or(object.kind);

@@ -102,7 +102,7 @@ fn shape<'e>(event: &'e [u8], data: &[u8], output: u64) -> Option<(&'e [u8], &'e
 /// that holds a line's end, which would be an event's end too.
 fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (text, rest) = bytes.split_at_checked(string_end(bytes)?)?;
-    let has_control = text.iter().fold(false, |any, &byte| any | (byte < b' '));
+    let has_control = text.iter().min().is_some_and(|least| *least < b' ');
     if has_control { None } else { Some((text, rest)) }
 }
 

@@ -38,6 +38,8 @@ enum State {
     TrailerLf,
     EndLf,
     Done,
+    /// Nothing that follows can make sense.
+    Broken,
 }
 
 /// A body that is no chunked coding, or says too much besides.
@@ -66,7 +68,9 @@ impl Chunked {
                 }
             }
             let Some((&byte, after)) = rest.split_first() else { break };
-            self.state = self.step(byte)?;
+            let next = self.step(byte);
+            self.state = next.unwrap_or(State::Broken);
+            next?;
             rest = after;
         }
         Ok(bytes.len() - rest.len())
@@ -172,6 +176,7 @@ mod tests {
         ] {
             let (mut chunked, mut data) = (Chunked::default(), BytesMut::new());
             assert_eq!(chunked.decode(body.as_bytes(), &mut data), Err(Malformed), "{body:?}");
+            assert_eq!(chunked.decode(b"0\r\n\r\n", &mut data), Err(Malformed), "for good");
         }
     }
 

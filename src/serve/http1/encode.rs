@@ -176,7 +176,7 @@ thread_local! {
 }
 
 fn date(text: &mut Vec<u8>, clock: &Clock) {
-    let now = clock.now().wall;
+    let now = clock.wall();
     let mut date = DATE.get();
     if date.second != now.as_second() {
         let made = now.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string();

@@ -260,19 +260,20 @@ impl Connection {
 
     /// Whether the rest of the request's body need not keep the next request from being read.
     fn will_be_heard(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> bool {
-        let Some(feed) = exchange.feed.as_ref().filter(|feed| !feed.is_complete()) else {
-            return true;
-        };
-        if exchange.expects || feed.has_ended() {
-            // The client may send it or not, or it makes no sense.
+        let Some(feed) = &exchange.feed else { return true };
+        if exchange.expects && !feed.has_ended() {
+            // The client may send it or not.
             return false;
         }
-        !feed.is_abandoned() || self.hear_out(cx, exchange)
+        (!feed.has_ended() && !feed.is_abandoned()) || self.hear_out(cx, exchange)
     }
 
     /// Reads what has come of a body that nobody wants, and says whether that was the rest of it.
     fn hear_out(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange) -> bool {
         let Some(feed) = &mut exchange.feed else { return true };
+        if feed.has_ended() {
+            return feed.is_complete();
+        }
         let (inbox, mut left) = (&mut self.inbox, REMAINDER);
         while !feed.is_complete() && left > 0 {
             let read = self.wire.poll_read(cx, |bytes| {
