@@ -29,6 +29,7 @@ use crate::lifecycle::{Clock, Connections, Tasks};
 use crate::serve::Incoming;
 use crate::upstream::Upstream;
 
+pub use allowance::Unpriced;
 pub use answer::AnswerBody;
 pub use desk::{Budget, Card, Desk};
 pub use purse::Purse;

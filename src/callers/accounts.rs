@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+mod counted;
+
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
 use super::Per;
 use crate::clock::Moment;
-use crate::formats::EndpointKind;
+use crate::formats::{Dimension, EndpointKind};
 use crate::limits::{
     self, Binding, Blocked, Clause, Cost, Learning, Ledger, Level, Measure, Mode, Sharing, Terms,
 };
@@ -238,6 +240,29 @@ impl Accounts {
         Blocked::Until(until, binding)
     }
 
+    /// What to reserve for a request that costs `certain` at least, and `guess` as far as can be told: a
+    /// guess alone is no reason to say that a limit can never hold it.
+    pub fn within(&mut self, scope: &Scope, certain: &Cost, guess: &Cost, now: Moment) -> Cost {
+        let mut cost = *guess;
+        let (account, clauses) = self.account(scope.key);
+        for standing in clauses.iter().filter(|it| it.binds(scope)) {
+            let Some(ledger) = account.ledger_mut(standing.id) else { continue };
+            for level in ledger.levels(now) {
+                let share = level.configured.unwrap_or(u64::MAX) / u64::from(level.replicas.max(1));
+                let part = match level.measure {
+                    Measure::Of(Dimension::Requests) => &mut cost.requests,
+                    Measure::Of(Dimension::Tokens) => &mut cost.tokens,
+                    Measure::Of(Dimension::InputTokens) => &mut cost.input,
+                    Measure::Of(Dimension::OutputTokens) => &mut cost.output,
+                    Measure::Cost => &mut cost.money,
+                    Measure::Concurrency => continue,
+                };
+                *part = share.max(1).min(*part);
+            }
+        }
+        cost.max(certain)
+    }
+
     /// Takes without checking, into debt if need be.
     pub fn take(&mut self, scope: &Scope, cost: &Cost, now: Moment) -> Reservation {
         let (account, clauses) = self.account(scope.key);
@@ -300,6 +325,12 @@ impl Accounts {
             }
         }
         worst.into_iter().map(|(_, level)| level).collect()
+    }
+
+    /// Whether any of the limits is one of cost.
+    pub fn counts_cost(&self) -> bool {
+        let mut rules = self.clauses.iter().flat_map(|it| &it.clause.rules);
+        rules.any(|rule| rule.measure == Measure::Cost)
     }
 
     /// How many accounts there are.

@@ -212,6 +212,11 @@ impl<W> Gate<W> {
         }
     }
 
+    /// What to reserve for a request; see [`Accounts::within`].
+    pub fn within(&mut self, scope: &Scope, certain: &Cost, guess: &Cost, now: Moment) -> Cost {
+        self.accounts.within(scope, certain, guess, now)
+    }
+
     /// Takes without checking, into debt if need be.
     pub fn take(&mut self, scope: &Scope, cost: &Cost, now: Moment) -> Reservation {
         self.accounts.take(scope, cost, now)

@@ -37,15 +37,20 @@ pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory
     let mut roster = providers::compile(&work, &raw.providers);
     let aliases = models::compile(&work, &raw.models, &mut roster);
     let replicas = settings::replicas(draft, &raw.fleet);
+    let callers = callers::compile(draft, &raw.callers, replicas);
+    let prices = settings::prices(draft, &raw.prices);
+    if limits::count_cost(&callers) {
+        models::warn_of_unpriced(draft, &raw.models, &prices);
+    }
     Config {
-        callers: callers::compile(draft, &raw.callers, replicas),
+        callers,
         mode: settings::mode(raw.mode),
         retry: settings::retry(draft, &raw.retry),
         breaker: settings::breaker(draft, &raw.breaker),
         telemetry: settings::telemetry(&raw.telemetry),
         server: settings::server(draft, &raw.server),
         replicas,
-        prices: settings::prices(draft, &raw.prices),
+        prices,
         providers: roster.into_providers(),
         aliases,
         endings: draft.findings.endings(),

@@ -1,7 +1,8 @@
 //! A request and its caller's own limits: what it takes of them on the way in, and what stands in the
 //! end.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderName;
 use http::request::Parts;
@@ -9,7 +10,7 @@ use http::request::Parts;
 use super::charge;
 use super::entry::Errand;
 use super::exchange::Exchange;
-use super::purse::{Arrival, Short};
+use super::purse::{Arrival, Purse, Short};
 use super::refusal::{Reason, Refusal};
 use crate::callers::gate::{Claim, Foreseen};
 use crate::callers::{Asked, Key, Per, Scope};
@@ -18,6 +19,33 @@ use crate::formats::{EndpointKind, Facts, PathFacts};
 use crate::lifecycle::Tasks;
 use crate::limits::{Cost, Demand, Mode};
 use crate::telemetry::Would;
+
+/// Models whose price nobody knows, and that a caller with a limit of cost has asked for.
+#[derive(Debug, Default)]
+pub struct Unpriced(Mutex<BTreeSet<Box<str>>>);
+
+/// Names of models that are remembered, so that each is told of once.
+const MOST_UNPRICED: usize = 32;
+
+impl Unpriced {
+    /// The names.
+    pub fn names(&self) -> Vec<String> {
+        self.lock().iter().map(ToString::to_string).collect()
+    }
+
+    fn note(&self, model: &str) {
+        let mut names = self.lock();
+        let is_new = names.len() < MOST_UNPRICED && names.insert(model.into());
+        drop(names);
+        if is_new {
+            tracing::warn!(model, "No price is known for this model, limits of cost do not count it");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Box<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Which user of a caller asks.
 static USER: HeaderName = HeaderName::from_static("x-keyweir-user");
@@ -50,10 +78,13 @@ pub(super) async fn enter(
     let Some(purse) = exchange.snapshot.purse(exchange.caller).map(Arc::clone) else {
         return Ok(());
     };
+    if purse.counts_cost() {
+        note_unpriced(exchange, errand);
+    }
     let claim = Claim {
         priority: exchange.terms.priority,
         deadline: exchange.deadline,
-        cost: cost(exchange, errand),
+        cost: cost(exchange, errand, &purse, scope),
     };
     foresee(exchange, purse.foresee(scope, &claim, Mode::Observe));
     if exchange.snapshot.mode == Mode::Observe {
@@ -79,6 +110,13 @@ pub(super) async fn enter(
     Ok(())
 }
 
+fn note_unpriced(exchange: &Exchange, errand: &Errand) {
+    let models = errand.resolved.targets.iter().filter_map(|target| target.model.as_deref());
+    for model in models.filter(|model| exchange.snapshot.price(model).is_none()) {
+        exchange.snapshot.unpriced.note(model);
+    }
+}
+
 fn foresee(exchange: &mut Exchange, foreseen: Foreseen) {
     match foreseen {
         Foreseen::Passes => {}
@@ -87,9 +125,30 @@ fn foresee(exchange: &mut Exchange, foreseen: Foreseen) {
     }
 }
 
-/// What the request will cost its caller: of the targets that it may go to, the dearest.
-fn cost(exchange: &Exchange, errand: &Errand) -> Cost {
-    let demand = match errand.path.kind {
+/// What to reserve for the request: its input, and as much output as it allows. Where it does not say,
+/// as much as most answers have, which is a guess.
+fn cost(exchange: &Exchange, errand: &Errand, purse: &Purse, scope: &Scope) -> Cost {
+    let demand = demand(errand);
+    let guess = dearest(exchange, errand, &demand);
+    if demand.max_output.is_some() {
+        return guess;
+    }
+    let certain = Demand { output: 0, output_high: 0, ..demand };
+    purse.within(scope, &dearest(exchange, errand, &certain), &guess)
+}
+
+/// What that costs at the dearest of the targets that it may go to.
+fn dearest(exchange: &Exchange, errand: &Errand, demand: &Demand) -> Cost {
+    let targets = errand.resolved.targets.iter();
+    let costs = targets.map(|target| {
+        let price = target.model.as_deref().and_then(|model| exchange.snapshot.price(model));
+        demand.of_caller(price.as_ref())
+    });
+    costs.fold(Cost::REQUEST, |dearest, cost| dearest.max(&cost))
+}
+
+fn demand(errand: &Errand) -> Demand {
+    match errand.path.kind {
         EndpointKind::Chat | EndpointKind::Completions => charge::demand(&errand.facts),
         EndpointKind::Embeddings | EndpointKind::Rerank | EndpointKind::Moderations => {
             Demand { output: 0, output_high: 0, ..charge::demand(&errand.facts) }
@@ -103,13 +162,7 @@ fn cost(exchange: &Exchange, errand: &Errand) -> Cost {
         | EndpointKind::Batches
         | EndpointKind::Realtime
         | EndpointKind::Other => Demand::default(),
-    };
-    let targets = errand.resolved.targets.iter();
-    let costs = targets.map(|target| {
-        let price = target.model.as_deref().and_then(|model| exchange.snapshot.price(model));
-        demand.of_caller(price.as_ref())
-    });
-    costs.fold(Cost::REQUEST, |dearest, cost| dearest.max(&cost))
+    }
 }
 
 fn refusal(caller: &str, short: Short, now: Now) -> Refusal {

@@ -12,7 +12,7 @@ use crate::callers::gate::{Claim, Decision, Foreseen, Place};
 use crate::callers::{Accounts, Asked, Gate, Reservation, Scope, Warning};
 use crate::clock::Moment;
 use crate::lifecycle::{Clock, Tasks};
-use crate::limits::{Binding, Blocked, Cost, Mode};
+use crate::limits::{Binding, Blocked, Cost, Mode, Snapshot};
 
 /// The limits of one caller. It outlives the snapshots that lend it.
 #[derive(Debug)]
@@ -95,6 +95,23 @@ impl Purse {
         look(self.lock().gate.accounts(), now)
     }
 
+    /// Adds to a snapshot what was used of windows of a day and more; `owner` tells whose purse it is.
+    /// Between some accounts and the next, requests have their turn.
+    pub fn store(&self, owner: &str, snapshot: &mut Snapshot) {
+        /// Accounts that are looked at in one go.
+        const AT_ONCE: usize = 64;
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let now = self.clock.now();
+            from = self.look(|accounts, _| accounts.store(owner, (at, AT_ONCE), snapshot, now));
+        }
+    }
+
+    /// Whether any of its limits is one of cost.
+    pub fn counts_cost(&self) -> bool {
+        self.lock().gate.accounts().counts_cost()
+    }
+
     /// How many wait before it.
     pub fn waiting(&self) -> usize {
         self.lock().gate.waiting()
@@ -122,6 +139,12 @@ impl Purse {
                 Arrival::Waits(Seat { purse, place, receiver, claim: *claim, scope: scope.clone() })
             }
         }
+    }
+
+    /// What to reserve for a request that costs `certain` at least, and `guess` as far as can be told.
+    pub fn within(&self, scope: &Scope, certain: &Cost, guess: &Cost) -> Cost {
+        let now = self.clock.moment();
+        self.lock().gate.within(scope, certain, guess, now)
     }
 
     /// What would become of a request if its limits of that mode were enforced.
@@ -165,24 +188,7 @@ impl Purse {
             self.news.notify_one();
             return;
         }
-        let purse = Arc::clone(self);
-        drop(tasks.spawn(async move {
-            while let Some(wake) = purse.next_wake() {
-                let time = tokio::time::sleep_until(purse.clock.instant(wake));
-                tokio::select! { () = time => {} () = purse.news.notified() => {} }
-                let now = purse.clock.moment();
-                if now >= wake {
-                    purse.call(purse.lock(), now);
-                }
-            }
-        }));
-    }
-
-    /// When somebody can go in, as long as anybody waits.
-    fn next_wake(&self) -> Option<Moment> {
-        let mut state = self.lock();
-        state.is_kept = state.gate.waiting() > 0;
-        state.is_kept.then(|| state.gate.wake().unwrap_or(Moment::NEVER))
+        drop(tasks.spawn(Keeper(Arc::clone(self)).keep()));
     }
 
     fn give_back(&self, end: impl FnOnce(&mut Gate<Waiter>, Moment)) {
@@ -194,6 +200,37 @@ impl Purse {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the time for those who wait before a gate, for as long as anybody does. Dropped before, with
+/// its runtime, it makes way for another.
+struct Keeper(Arc<Purse>);
+
+impl Keeper {
+    async fn keep(self) {
+        let purse = &self.0;
+        while let Some(wake) = self.next_wake() {
+            let time = tokio::time::sleep_until(purse.clock.instant(wake));
+            tokio::select! { () = time => {} () = purse.news.notified() => {} }
+            let now = purse.clock.moment();
+            if now >= wake {
+                purse.call(purse.lock(), now);
+            }
+        }
+    }
+
+    /// When somebody can go in, as long as anybody waits.
+    fn next_wake(&self) -> Option<Moment> {
+        let mut state = self.0.lock();
+        state.is_kept = state.gate.waiting() > 0;
+        state.is_kept.then(|| state.gate.wake().unwrap_or(Moment::NEVER))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.lock().is_kept = false;
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
+use super::allowance::Unpriced;
 use super::desk::Desk;
 use super::purse::Purse;
 use crate::callers::Callers;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub floodgate: Arc<Floodgate>,
     /// The names of models that metrics may carry, and their prices.
     pub models: ModelNames,
+    /// Models whose price nobody knows although limits count it.
+    pub unpriced: Arc<Unpriced>,
     /// Handles of metrics.
     pub sheet: Sheet,
 }

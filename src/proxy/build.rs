@@ -13,7 +13,7 @@ use crate::config::used::{self, Config, Strategy};
 use crate::config::{self, Diagnostic, Severity, Source};
 use crate::keys::Backoff;
 use crate::lifecycle::Clock;
-use crate::pipeline::{Budget, Desk, ModelNames, Provider, Snapshot};
+use crate::pipeline::{Budget, Desk, ModelNames, Provider, Snapshot, Unpriced};
 use crate::routes::{self, Routes};
 use crate::sources::{Letter, environment, files};
 use crate::telemetry::record::Floodgate;
@@ -27,6 +27,7 @@ pub(super) struct Builder {
     metrics: Metrics,
     egress: Proxies,
     floodgate: Arc<Floodgate>,
+    unpriced: Arc<Unpriced>,
     desks: HashMap<Box<str>, Arc<Desk>>,
     destinations: HashMap<Box<str>, Arc<Destination>>,
     keyrings: HashMap<Box<str>, Keyring>,
@@ -78,6 +79,7 @@ impl Builder {
             metrics,
             egress,
             floodgate: Arc::default(),
+            unpriced: Arc::default(),
             desks: HashMap::new(),
             destinations: HashMap::new(),
             keyrings: HashMap::new(),
@@ -175,6 +177,7 @@ impl Builder {
             access_log: config.telemetry.access_log,
             floodgate: Arc::clone(&self.floodgate),
             models: model_names(config),
+            unpriced: Arc::clone(&self.unpriced),
             sheet: Sheet::new(self.metrics.clone()),
             providers,
         }

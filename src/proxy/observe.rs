@@ -43,6 +43,8 @@ struct Notes {
     warnings: Vec<String>,
     /// Limits that have ended.
     ended: Vec<String>,
+    /// Why counts of an earlier process are not used.
+    state: Option<String>,
     recent: VecDeque<Event>,
 }
 
@@ -103,6 +105,12 @@ impl Observer {
         notes.ended.retain(|told| limits.iter().any(|limit| limit.to_string() == *told));
     }
 
+    /// Counts of an earlier process, or the place where they are kept, cannot be used.
+    pub(super) fn distrusted(&self, why: String) {
+        tracing::warn!(why, "State");
+        self.lock().state = Some(why);
+    }
+
     /// A configuration was refused; the last good one stays.
     pub(super) fn refused(&self, mistakes: &[Diagnostic], letter: &Letter) {
         let now = self.clock.now();
@@ -152,7 +160,7 @@ impl Observer {
             callers,
             providers,
             missing: notes.missing.clone(),
-            warnings: notes.warnings.iter().chain(&notes.ended).cloned().collect(),
+            warnings: notes.warnings(&snapshot),
             recent: notes.recent.iter().cloned().collect(),
         }
     }
@@ -328,6 +336,14 @@ fn worst(group: &keys::GroupStatus) -> (GroupState, Option<Moment>) {
 }
 
 impl Notes {
+    fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
+        let unpriced = snapshot.unpriced.names().into_iter().map(|model| {
+            format!("no price is known for model {model:?}: limits of cost do not count it")
+        });
+        let told = self.warnings.iter().chain(&self.ended).chain(&self.state).cloned();
+        told.chain(unpriced).collect()
+    }
+
     fn happened(&mut self, now: Now, kind: EventKind, message: String) {
         self.recent.push_front(Event { at: now.wall.into(), kind, message });
         self.recent.truncate(MOST_EVENTS);

@@ -182,6 +182,21 @@ fn the_fullest_account_is_shown() {
     assert!((levels[0].used() - 0.5).abs() < 1e-9);
 }
 
+#[test]
+fn a_guess_is_cut_to_what_a_limit_can_hold_and_what_is_certain_is_not() {
+    let rules = [Rule::new(Measure::Of(Dimension::Tokens), 300, DAY), requests_per_day(9)];
+    let mut accounts = accounts(Per::Caller, &[clause(&rules)]);
+    let three = std::num::NonZeroU32::new(3).unwrap();
+    let sharing = Sharing::Part(crate::limits::Share::one_of(three));
+    accounts.revise(Per::Caller, &[clause(&rules)], sharing, (at(0), Timestamp::UNIX_EPOCH));
+    let scope = scope(&accounts, Key::COMMON).unwrap();
+    let tokens = |tokens| Cost { tokens, ..Cost::REQUEST };
+    let mut within = |certain, guess| {
+        accounts.within(&scope, &tokens(certain), &tokens(guess), at(0)).tokens
+    };
+    assert_eq!([within(10, 50), within(10, 900), within(400, 900)], [50, 100, 400]);
+}
+
 proptest! {
     /// Whatever is begun and however it ends: no account lets more through than its amount, and
     /// once all is given back nothing is missing.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, OneOrMany};
 use super::super::used::{
-    Caller, Clause, Dimension, EndpointKind, KeySource, Limit, Measure, Mode, Rule,
+    Caller, Callers, Clause, Dimension, EndpointKind, KeySource, Limit, Measure, Mode, Rule,
 };
 use super::{Work, names, settings, terms};
 use crate::limits::{self, Share};
@@ -89,6 +89,12 @@ pub(super) fn too_narrow(caller: &Caller, replicas: Option<NonZeroU32>) -> Optio
     let mut rules = clauses.flat_map(|clause| &clause.rules).filter(counts_input);
     let narrow = rules.find(|rule| share.part_of(rule.amount) < most)?;
     Some(limits::limit_name(narrow.measure, narrow.window.length()))
+}
+
+/// Whether anybody's cost is limited.
+pub(super) fn count_cost(callers: &Callers) -> bool {
+    let clauses = callers.all().flat_map(|caller| &caller.limits);
+    clauses.flat_map(|clause| &clause.rules).any(|rule| rule.measure == Measure::Cost)
 }
 
 /// Kinds of requests.

@@ -34,6 +34,25 @@ pub enum EndpointKind {
 }
 
 impl EndpointKind {
+    /// The word for it in configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::CountTokens => "countTokens",
+            Self::Models => "models",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Files => "files",
+            Self::Batches => "batches",
+            Self::Moderations => "moderations",
+            Self::Rerank => "rerank",
+            Self::Realtime => "realtime",
+            Self::Other => "other",
+        }
+    }
+
     /// The kind of that endpoint; where it is none of its own, `names`, the path's segments from the
     /// one that was recognised, say more.
     pub(super) fn of(endpoint: Endpoint, names: &[&str]) -> Self {
