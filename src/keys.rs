@@ -16,8 +16,6 @@ mod counted;
 mod explain;
 mod gate;
 mod group;
-mod groups;
-mod memo;
 mod models;
 mod pool;
 mod rack;

@@ -35,7 +35,7 @@ impl Pool {
     /// called there.
     pub fn store(&self, provider: &str, snapshot: &mut Snapshot, now: Now) {
         let owner = |group: &str, model: &str| vec![provider.into(), group.into(), model.into()];
-        for (_, group) in self.groups.iter() {
+        for group in self.groups.iter().flatten() {
             for common in &group.common {
                 let counts = common.ledger.long_counts(now);
                 snapshot.add(owner(&group.name, &name_of(common)), counts);
@@ -64,7 +64,8 @@ impl Pool {
             }
         }
         let Self { groups, models, counted, .. } = self;
-        for group in groups.touch_all() {
+        for group in groups.iter_mut().flatten() {
+            group.version += 1;
             for common in &mut group.common {
                 if let Some(counts) = counted.0.remove(&(group.name.clone(), name_of(common))) {
                     common.ledger.restore(&counts, now);

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::clock::{Moment, Now};
 use crate::limits::{Binding, Blocked, Cost, Holds, Ledger, Terms};
 
+use super::bits::Bits;
 use super::circuit::Circuit;
 use super::gate::{Cause, Door, Gate};
 use super::spec::{LimitSpec, Pattern, Reach, rules_for};
@@ -14,6 +15,7 @@ use super::spec::{LimitSpec, Pattern, Reach, rules_for};
 pub(super) struct Group {
     pub(super) name: Box<str>,
     pub(super) generation: u32,
+    pub(super) keys: Bits,
     /// Closed by quota, billing and suspension.
     pub(super) gate: Gate,
     /// Rate limits of the whole group.
@@ -22,6 +24,8 @@ pub(super) struct Group {
     pub(super) common: Vec<Common>,
     next_common: u32,
     cells: Vec<Option<Box<Cell>>>,
+    /// Counts what happens to it, so that what was worked out before can be told from what holds.
+    pub(super) version: u64,
 }
 
 /// A limit that several models draw on together.
@@ -41,6 +45,17 @@ pub(super) struct Cell {
     /// Closed by a quota of this model alone.
     pub(super) quota: Gate,
     pub(super) circuit: Circuit,
+    /// The latest answer that was no, for those who ask again.
+    refusal: Option<Refusal>,
+}
+
+/// A request of that cost cannot be carried before `until`, unless something happens before.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    version: u64,
+    cost: Cost,
+    until: Moment,
+    why: Why,
 }
 
 /// Whether a group can carry a request now.
@@ -71,16 +86,19 @@ impl Group {
         Self {
             name: name.into(),
             generation,
+            keys: Bits::EMPTY,
             gate: Gate::default(),
             holds: Holds::default(),
             common: Vec::new(),
             next_common: 0,
             cells: Vec::new(),
+            version: 0,
         }
     }
 
     /// The configuration changed.
     pub(super) fn revise(&mut self, limits: &[LimitSpec], terms: Terms, now: Moment) {
+        self.version += 1;
         let together = |limit: &&LimitSpec| limit.reach == Reach::Together;
         let name = &*self.name;
         let mut common = Vec::new();
@@ -98,9 +116,9 @@ impl Group {
         self.common = common;
     }
 
-    /// Makes the cell of a model, if there is none: then it is returned. `model` is its slot and its
-    /// name.
-    pub(super) fn make_cell(
+    /// Makes the cell of a model, where there is none: then it is returned. `model` is its slot and
+    /// its name.
+    pub(super) fn cell_or_make(
         &mut self,
         model: (u8, &str),
         limits: &[LimitSpec],
@@ -119,6 +137,7 @@ impl Group {
             common: self.common_of(model.1),
             quota: Gate::default(),
             circuit: Circuit::default(),
+            refusal: None,
         };
         let place = self.cells.get_mut(index)?;
         Some(place.insert(Box::new(cell)))
@@ -171,7 +190,28 @@ impl Group {
 
     /// Whether a request of that cost can be carried now. Where several things are in the way, the
     /// one that ends last is told.
+    ///
+    /// The one at the head of a queue asks again whenever something happens; all groups to which
+    /// nothing did answer from memory.
     pub(super) fn standing(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
+        let version = self.version;
+        let Some(cell) = self.cell_mut(model) else { return Standing::Open(FREE_UNKNOWN) };
+        if let Some(refusal) = cell.refusal.filter(|refusal| refusal.version == version)
+            && refusal.cost == *cost
+            && now < refusal.until
+        {
+            return Standing::Shut(refusal.until, refusal.why);
+        }
+        let standing = self.work_out(model, cost, now);
+        if let Standing::Shut(until, why) = standing
+            && let Some(cell) = self.cell_mut(model)
+        {
+            cell.refusal = Some(Refusal { version, cost: *cost, until, why });
+        }
+        standing
+    }
+
+    fn work_out(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
         let Self { gate, holds, common, cells, .. } = self;
         let Some(cell) = cells.get_mut(usize::from(model)).and_then(Option::as_deref_mut) else {
             return Standing::Open(FREE_UNKNOWN);

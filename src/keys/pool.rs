@@ -8,8 +8,7 @@ use smallvec::SmallVec;
 
 use super::bits::{Bits, Weights};
 use super::counted::Counted;
-use super::group::Common;
-use super::groups::Groups;
+use super::group::{Common, Group};
 use super::models::{ModelId, Models};
 use super::rack::Rack;
 use super::report::Event;
@@ -25,8 +24,9 @@ use super::spec::Spec;
 pub struct Pool {
     pub(super) spec: Spec,
     pub(super) rack: Rack,
-    pub(super) groups: Groups,
+    pub(super) groups: Vec<Option<Group>>,
     pub(super) group_weights: Weights,
+    pub(super) group_generation: u32,
     pub(super) models: Models,
     /// Who may use what: those that the keys name, and everybody else.
     pub(super) callers: Vec<(Box<str>, Access)>,
@@ -107,7 +107,8 @@ impl Pool {
     /// is to be told before such a pool is used, and every few minutes, for clocks are put right.
     pub fn set_wall(&mut self, now: Now) {
         self.wall = Some(now);
-        for group in self.groups.touch_all() {
+        for group in self.groups.iter_mut().flatten() {
+            group.version += 1;
             group.set_wall(now);
         }
     }
@@ -127,7 +128,7 @@ impl Pool {
     ) -> Option<Event> {
         let model = reservation.model;
         self.models.live(model)?;
-        let group = self.groups.live(reservation.group)?;
+        let group = live(&mut self.groups, reservation.group)?;
         let mut own_samples: SmallVec<[Sample; 4]> = SmallVec::new();
         for sample in samples {
             let own = group.cell(model.slot).is_some_and(|cell| cell.ledger.counts(sample));
@@ -147,17 +148,16 @@ impl Pool {
         let cell = group.cell_mut(model.slot)?;
         let drift = cell.ledger.observe(&reservation.own, &own_samples, now)?;
         let other = self.kinship.observed(reservation.account(), &drift)?;
-        let other = self.groups.id(u8::try_from(other).ok()?)?;
+        let other = self.group_id(u8::try_from(other).ok()?)?;
         Some(Event::SharedQuota(reservation.group, other))
     }
 
     /// So many output tokens of that request have been seen so far. To be called now and then while
     /// an answer streams: what goes beyond its reservation is charged at once.
     pub fn flow(&mut self, reservation: &mut Reservation, output: u64, now: Moment) {
-        let model = self.model_name(reservation.model);
-        let so_far = self.spec.charging.flowed(model, reservation.cost(), output);
+        let so_far = self.flowed(reservation, output);
         let known = self.models.live(reservation.model).is_some();
-        let Some(group) = self.groups.live(reservation.group) else { return };
+        let Some(group) = live(&mut self.groups, reservation.group) else { return };
         for (id, part) in &mut reservation.common {
             if let Some(common) = group.common.iter_mut().find(|common| common.id == *id) {
                 common.ledger.flow(part, &so_far, now);
@@ -168,12 +168,18 @@ impl Pool {
         }
     }
 
+    /// What that request has cost at least, when so many output tokens of it have been seen.
+    pub fn flowed(&self, reservation: &Reservation, output: u64) -> Cost {
+        let model = self.model_name(reservation.model);
+        self.spec.charging.flowed(model, reservation.cost(), output)
+    }
+
     /// The first byte of that request's streamed answer came. Where headers say nothing, how long it
     /// took tells whether the provider has more to do than it can. Not to be called for an answer
     /// that is not streamed: that takes as long as it is long.
     pub fn first_byte(&mut self, reservation: &Reservation, now: Moment) {
         let known = self.models.live(reservation.model).is_some();
-        let Some(group) = self.groups.live(reservation.group) else { return };
+        let Some(group) = live(&mut self.groups, reservation.group) else { return };
         if let Some(cell) = group.cell_mut(reservation.model.slot).filter(|_| known) {
             cell.ledger.began(&reservation.own, now);
         }
@@ -222,7 +228,7 @@ impl Pool {
             self.rack.release(key.slot, own.at(), now);
         }
         let known = self.models.live(model).is_some();
-        let Some(group) = self.groups.live(id) else { return };
+        let Some(group) = live(&mut self.groups, id) else { return };
         for (id, part) in common {
             if let Some(common) = group.common.iter_mut().find(|common| common.id == id) {
                 close(&mut common.ledger, part, end, now);
@@ -245,11 +251,15 @@ impl Pool {
 
     /// The name of a group, as long as it is in the pool.
     pub fn group_name(&self, group: GroupId) -> Option<&str> {
-        let found = self.groups.get(group.slot);
+        let found = self.groups.get(usize::from(group.slot))?.as_ref();
         found.filter(|found| found.generation == group.generation).map(|found| &*found.name)
     }
 
-    /// The name of a model, as long as it is in the table.
+    /// What the provider calls the model of that request.
+    pub fn model_of(&self, reservation: &Reservation) -> &str {
+        self.model_name(reservation.model)
+    }
+
     fn model_name(&self, id: ModelId) -> &str {
         let model = self.models.get(id.slot).filter(|model| model.generation == id.generation);
         model.map_or("", |model| &*model.name)
@@ -262,7 +272,7 @@ impl Pool {
 
     /// How many quota groups it has.
     pub fn groups(&self) -> usize {
-        self.groups.iter().count()
+        self.groups.iter().flatten().count()
     }
 
     fn key(&self, id: KeyId) -> Option<&super::rack::Key> {
@@ -272,6 +282,14 @@ impl Pool {
     pub(super) fn has_key(&self, id: KeyId) -> bool {
         self.key(id).is_some()
     }
+}
+
+/// The group of that id, for something that happens to it.
+pub(super) fn live(groups: &mut [Option<Group>], id: GroupId) -> Option<&mut Group> {
+    let group = groups.get_mut(usize::from(id.slot))?.as_mut();
+    let group = group.filter(|group| group.generation == id.generation)?;
+    group.version += 1;
+    Some(group)
 }
 
 /// What one model of one group counts together.

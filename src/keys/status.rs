@@ -104,7 +104,7 @@ impl Pool {
             if state == KeyState::Healthy && !forbidden.is_empty() {
                 state = KeyState::Forbidden;
             }
-            let group = self.groups.get(key.group);
+            let group = self.groups.get(usize::from(key.group)).and_then(Option::as_ref);
             KeyStatus {
                 id: KeyId { slot, generation: key.generation },
                 name: key.name.clone(),
@@ -114,7 +114,9 @@ impl Pool {
                 forbidden,
             }
         });
-        let groups = self.groups.iter().map(|(slot, group)| self.group_status(slot, group, now));
+        let groups = (0..=u8::MAX).zip(&self.groups);
+        let groups =
+            groups.filter_map(|(slot, group)| Some(self.group_status(slot, group.as_ref()?, now)));
         Status {
             keys: keys.collect(),
             groups: groups.collect(),
@@ -140,7 +142,7 @@ impl Pool {
 
     fn next_change(&self, now: Moment) -> Option<Moment> {
         let slots = 0..=u8::MAX;
-        let groups = self.groups.iter().map(|(_, group)| group);
+        let groups = self.groups.iter().flatten();
         let of_groups = groups.flat_map(|group| {
             let cells = slots.clone().zip(&self.models.list);
             let cells = cells.filter_map(|(slot, _)| group.cell(slot)).flat_map(|cell| {

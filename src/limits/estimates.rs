@@ -65,16 +65,17 @@ impl Estimates {
         }
     }
 
-    /// A request of that kind, with these features and that many answers, used that much.
-    pub fn learn(&mut self, kind: &str, features: &Features, choices: u32, usage: &Usage) {
-        self.all.learn(features, choices, usage);
-        self.find(kind).learn(features, choices, usage);
+    /// A request of that kind, with these features, had that much input.
+    pub fn learn_input(&mut self, kind: &str, features: &Features, usage: &Usage) {
+        self.all.learn_input(features, usage);
+        self.find(kind).learn_input(features, usage);
     }
 
-    /// An answer of that kind had `bytes` of text and was that many tokens.
-    pub fn learn_output(&mut self, kind: &str, bytes: u64, tokens: u64) {
-        self.all.learn_output(bytes, tokens);
-        self.find(kind).learn_output(bytes, tokens);
+    /// A request of that kind was answered in full, with that many answers, together so many bytes of
+    /// text and that many tokens.
+    pub fn learn_output(&mut self, kind: &str, choices: u32, bytes: u64, usage: &Usage) {
+        self.all.learn_output(choices, bytes, usage);
+        self.find(kind).learn_output(choices, bytes, usage);
     }
 
     /// How many tokens are in so many bytes of an answer's text.
@@ -103,24 +104,27 @@ impl Estimates {
             let kind = self.old.remove(name).unwrap_or_else(|| self.all.clone());
             self.young.insert(name.into(), kind);
         }
-        self.young.entry(name.into()).or_default()
+        // It is there: found, or put there just now.
+        self.young.get_mut(name).unwrap_or(&mut self.all)
     }
 }
 
 impl Kind {
-    fn learn(&mut self, features: &Features, choices: u32, usage: &Usage) {
+    fn learn_input(&mut self, features: &Features, usage: &Usage) {
         self.input.learn(features, usage.input);
-        self.output.learn(usage.output / u64::from(choices.max(1)));
         if usage.input > 0 {
             self.cached.learn(as_f64(usage.cached_input) / as_f64(usage.input));
         }
     }
 
-    fn learn_output(&mut self, bytes: u64, tokens: u64) {
-        if bytes == 0 || tokens == 0 {
+    fn learn_output(&mut self, choices: u32, bytes: u64, usage: &Usage) {
+        self.output.learn(usage.output / u64::from(choices.max(1)));
+        // Reasoning is counted, and not shown.
+        let shown = usage.output.saturating_sub(usage.reasoning);
+        if bytes == 0 || shown == 0 {
             return;
         }
-        let ratio = (as_f64(bytes) / as_f64(tokens)).clamp(0.5, 16.0);
+        let ratio = (as_f64(bytes) / as_f64(shown)).clamp(0.5, 16.0);
         let before = self.bytes_per_token;
         let known = before > 0.0;
         self.bytes_per_token = if known { before + (ratio - before) * WEIGHT } else { ratio };
@@ -174,7 +178,8 @@ mod tests {
         let features = Features::of(&facts(10_000));
         let before = estimates.demand("a", &facts(10_000)).input;
         for _ in 0..50 {
-            estimates.learn("a", &features, 1, &usage(4_000, 0, 30));
+            estimates.learn_input("a", &features, &usage(4_000, 0, 30));
+            estimates.learn_output("a", 1, 0, &usage(4_000, 0, 30));
         }
         let taught = estimates.demand("b", &facts(10_000));
         assert!(before < 2_000 && (4_000..5_000).contains(&taught.input), "{before} {taught:?}");
@@ -186,8 +191,8 @@ mod tests {
         let mut estimates = Estimates::new(10);
         let features = Features::of(&facts(4_000));
         for n in 0..200 {
-            estimates.learn("steady", &features, 1, &usage(1_000, 800, 10));
-            estimates.learn("moody", &features, 1, &usage(1_000, 1_000 * (n % 2), 10));
+            estimates.learn_input("steady", &features, &usage(1_000, 800, 10));
+            estimates.learn_input("moody", &features, &usage(1_000, 1_000 * (n % 2), 10));
         }
         let part = |demand: Demand| demand.cached * 100 / demand.input;
         assert!((75..=80).contains(&part(estimates.demand("steady", &facts(4_000)))));
@@ -198,7 +203,7 @@ mod tests {
     fn several_answers_are_each_as_long_as_their_share() {
         let mut estimates = Estimates::new(10);
         for _ in 0..50 {
-            estimates.learn("m", &Features::default(), 4, &usage(10, 0, 400));
+            estimates.learn_output("m", 4, 0, &usage(10, 0, 400));
         }
         assert_eq!(estimates.demand("m", &facts(1)).output, 100);
     }
@@ -207,10 +212,11 @@ mod tests {
     fn the_tokens_of_an_answer_are_told_by_its_bytes() {
         let mut estimates = Estimates::new(10);
         assert_eq!(estimates.output_tokens("m", 400), 100);
-        (0..100).for_each(|_| estimates.learn_output("m", 300, 150));
+        let thought = Usage { reasoning: 1_000, ..usage(10, 0, 1_150) };
+        (0..100).for_each(|_| estimates.learn_output("m", 1, 300, &thought));
         assert_eq!(estimates.output_tokens("m", 400), 200);
-        estimates.learn_output("m", u64::MAX, 0);
-        estimates.learn_output("m", 0, u64::MAX);
+        estimates.learn_output("m", 1, u64::MAX, &usage(10, 0, 0));
+        estimates.learn_output("m", 1, 0, &usage(10, 0, u64::MAX));
         assert_eq!(estimates.output_tokens("m", 400), 200, "what cannot be teaches nothing");
     }
 
@@ -218,10 +224,10 @@ mod tests {
     fn the_bound_holds_and_what_is_asked_for_stays() {
         let mut estimates = Estimates::new(16);
         for _ in 0..50 {
-            estimates.learn("kept", &Features::default(), 1, &usage(10, 0, 7));
+            estimates.learn_output("kept", 1, 0, &usage(10, 0, 7));
         }
         for n in 0..1_000 {
-            estimates.learn(&n.to_string(), &Features::default(), 1, &usage(10, 0, 900));
+            estimates.learn_output(&n.to_string(), 1, 0, &usage(10, 0, 900));
             assert!(estimates.len() <= 16);
             assert_eq!(estimates.demand("kept", &facts(1)).output, 7);
         }

@@ -5,8 +5,10 @@ use crate::formats::{Dimension, Sample};
 
 use super::*;
 
+mod fleet;
 mod laws;
 mod learning;
+mod provider;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -132,7 +132,10 @@ impl Trial<'_> {
             }
         }
         match desk.choose(&self.ask(target), now) {
-            Found::Send(card, spending) => View::Go(Admitted { target, card, spending }),
+            Found::Send(card, spending) => {
+                let spending = spending.about(&self.errand.facts);
+                View::Go(Admitted { target, card, spending })
+            }
             Found::Wait(wait) => {
                 let told = wait.again.filter(|_| !self.is_in_vain(target));
                 let again = told.map(|told| self.again_at(target, told, now));

@@ -7,22 +7,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 
-use super::charge;
 use super::exchange::Exchange;
 use super::wait::Lines;
 use crate::clock::{Moment, Now};
 use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Verdict};
+use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict};
 use crate::keys::{
     Ask, Choice, Event, GroupId, KeyId, LimitSpec, Pool, Rebuilt, Reservation, RetryBudget, Spec,
     Stored,
 };
 use crate::lifecycle::Clock;
-use crate::limits::Cost;
+use crate::limits::{Cost, Estimates, Features};
 use crate::upstream::Credential;
 
 /// Ids of stored things that are remembered for one provider.
 const REMEMBERED: usize = 65_536;
+/// Models whose requests are learned from: a kilobyte each.
+const MODELS: usize = 512;
 
 /// A provider's keys, limits and waiters.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ struct State {
     cards: HashMap<KeyId, Arc<Card>>,
     budget: RetryBudget,
     stored: Stored,
+    estimates: Estimates,
 }
 
 /// What is put on a request that goes out under one key.
@@ -91,6 +93,7 @@ impl Desk {
             cards: HashMap::new(),
             budget: RetryBudget::new(budget.permille, budget.floor, now),
             stored: Stored::new(REMEMBERED),
+            estimates: Estimates::new(MODELS),
         };
         Self {
             name,
@@ -155,7 +158,9 @@ impl Desk {
 
     /// What that request of that model will take from the provider's limits.
     pub fn cost(&self, model: &str, facts: &Facts) -> Cost {
-        self.lock().pool.cost(model, &charge::demand(facts))
+        let mut state = self.lock();
+        let demand = state.estimates.demand(model, facts);
+        state.pool.cost(model, &demand)
     }
 
     /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
@@ -263,12 +268,22 @@ pub struct Spending {
     desk: Arc<Desk>,
     reservation: Option<Reservation>,
     begun: AtomicBool,
+    /// What the estimate went by, and how many answers were asked for.
+    about: (Features, u32),
 }
 
 impl Spending {
     fn of(desk: &Arc<Desk>, reservation: Reservation) -> Self {
         let begun = AtomicBool::new(false);
-        Self { desk: Arc::clone(desk), reservation: Some(reservation), begun }
+        let about = (Features::default(), 1);
+        Self { desk: Arc::clone(desk), reservation: Some(reservation), begun, about }
+    }
+
+    /// This is the request that it is for: what it turns out to use is learned from.
+    #[must_use]
+    pub fn about(mut self, facts: &Facts) -> Self {
+        self.about = (Features::of(facts), facts.choices);
+        self
     }
 
     /// To be set when something of the request may have left.
@@ -300,12 +315,14 @@ impl Spending {
 
     /// It was never sent: everything goes back.
     pub fn cancel(mut self) {
-        self.give_back(Pool::cancel);
+        self.give_back(|state, reservation, now| state.pool.cancel(reservation, now));
     }
 
     /// It was refused: providers count the request, and no tokens.
     pub fn refused(mut self) {
-        self.give_back(|pool, reservation, now| pool.settle(reservation, &Cost::REQUEST, now));
+        self.give_back(|state, reservation, now| {
+            state.pool.settle(reservation, &Cost::REQUEST, now);
+        });
     }
 
     /// It was answered, whole or in part: what the answer told is charged, and what the provider
@@ -318,14 +335,25 @@ impl Spending {
             self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
         }
         self.remember(reading.stored.iter());
-        let flowed = reading.output / 4;
-        self.give_back(|pool, reservation, now| {
+        let (features, choices) = self.about;
+        self.give_back(|state, reservation, now| {
+            let State { pool, estimates, .. } = state;
+            let model = pool.model_of(&reservation);
+            let flowed = estimates.output_tokens(model, reading.output);
+            let complete = reading.outcome == Outcome::Complete;
             let actual = match &reading.usage {
-                Some(usage) => pool.charged(&reservation, usage),
-                // Nobody told: what was reserved, and what flowed beyond it.
-                None => {
-                    Cost { output: reservation.cost().output.max(flowed), ..*reservation.cost() }
+                Some(usage) => {
+                    estimates.learn_input(model, &features, usage);
+                    if complete {
+                        estimates.learn_output(model, choices, reading.output, usage);
+                    }
+                    // Of an answer that was cut, its input may be all that was told.
+                    let least = if complete { 0 } else { flowed };
+                    let output = usage.output.max(least);
+                    pool.charged(&reservation, &Usage { output, ..*usage })
                 }
+                // Nobody told: what was reserved, and what flowed beyond it.
+                None => pool.flowed(&reservation, flowed).max(reservation.cost()),
             };
             pool.settle(reservation, &actual, now);
         });
@@ -344,10 +372,10 @@ impl Spending {
         }
     }
 
-    fn give_back(&mut self, end: impl FnOnce(&mut Pool, Reservation, Moment)) {
+    fn give_back(&mut self, end: impl FnOnce(&mut State, Reservation, Moment)) {
         let Some(reservation) = self.reservation.take() else { return };
         let now = self.desk.clock.moment();
-        end(&mut self.desk.lock().pool, reservation, now);
+        end(&mut self.desk.lock(), reservation, now);
         self.desk.lines.call();
     }
 }
@@ -355,9 +383,9 @@ impl Spending {
 impl Drop for Spending {
     fn drop(&mut self) {
         if *self.begun.get_mut() {
-            self.give_back(Pool::forfeit);
+            self.give_back(|state, reservation, now| state.pool.forfeit(reservation, now));
         } else {
-            self.give_back(Pool::cancel);
+            self.give_back(|state, reservation, now| state.pool.cancel(reservation, now));
         }
     }
 }
