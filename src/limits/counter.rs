@@ -3,8 +3,8 @@
 //! What was used beyond the amount is debt until then and no longer: the window's end is what such a
 //! limit means by giving back.
 
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::clock::{Moment, Now};
 

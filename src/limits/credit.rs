@@ -146,7 +146,8 @@ impl Credit {
     pub(super) fn grow_blindly(&mut self, depth: u64, now: Moment) {
         let passed = now.as_nanos().saturating_sub(self.told);
         if now.as_nanos().saturating_sub(self.halved) >= RETURN && passed >= SECOND {
-            let more = u128::from(self.floor()) * u128::from(passed.min(RETURN)) / u128::from(BLIND);
+            let more =
+                u128::from(self.floor()) * u128::from(passed.min(RETURN)) / u128::from(BLIND);
             let more = u32::try_from(more).unwrap_or(WHOLE);
             self.rate = self.rate.saturating_add(more).min(WHOLE);
             self.burst = self.burst.max(self.first_burst(depth));

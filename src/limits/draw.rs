@@ -151,7 +151,12 @@ impl Draw {
     }
 
     /// How long until what is left is gone at the present rate; `None` if it never is.
-    pub(super) fn empty_in(&self, left: u64, ends: Option<Moment>, now: Moment) -> Option<Duration> {
+    pub(super) fn empty_in(
+        &self,
+        left: u64,
+        ends: Option<Moment>,
+        now: Moment,
+    ) -> Option<Duration> {
         let drain = self.pace.rate_at(now).saturating_add(self.drain.foreign());
         match ends {
             None => empty_in(left, drain, WHOLE),

@@ -208,7 +208,8 @@ impl Ledger {
                     && limit.length().as_secs() == count.window_seconds
             };
             let limit = self.limits.iter_mut().find(same);
-            let useful = limit.is_some_and(|limit| count.restore_to(limit, counts.at.0, latest, now));
+            let useful =
+                limit.is_some_and(|limit| count.restore_to(limit, counts.at.0, latest, now));
             restored += usize::from(useful);
         }
         restored

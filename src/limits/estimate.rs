@@ -160,7 +160,8 @@ impl Estimator {
             }
         }
         // Where nothing new is seen for long, forgetting would make the spread grow without bound.
-        let trace: f64 = (0..).zip(&self.spread).filter_map(|(at, row): (usize, _)| row.get(at)).sum();
+        let trace: f64 =
+            (0..).zip(&self.spread).filter_map(|(at, row): (usize, _)| row.get(at)).sum();
         let most = UNCERTAIN * 7.0;
         if !trace.is_finite() || self.weights.iter().any(|weight| !weight.is_finite()) {
             (self.weights, self.spread) = (PRIOR, diagonal(UNCERTAIN));
@@ -175,10 +176,9 @@ impl Estimator {
         // Each kind is off by the same factor, as far as one sum can tell.
         let factor = (rest / expected).clamp(0.25, 4.0);
         let weight = 0.2;
-        for (count, per) in [
-            (features.images, &mut self.per_image),
-            (features.documents, &mut self.per_document),
-        ] {
+        for (count, per) in
+            [(features.images, &mut self.per_image), (features.documents, &mut self.per_document)]
+        {
             if count > 0 {
                 *per = (*per * (1.0 - weight + weight * factor)).clamp(1.0, MOST_PER_MEDIUM);
             }

@@ -92,9 +92,10 @@ impl Kinship {
             return None;
         }
         let Drift { dimension, units, from, to } = *drift;
-        let others = self.suspects.iter().filter(|log| {
-            log.account.model == account.model && log.account.group != account.group
-        });
+        let others = self
+            .suspects
+            .iter()
+            .filter(|log| log.account.model == account.model && log.account.group != account.group);
         let spent = |log: &Log| Some((log.account.group, log.between(dimension, from, to)?));
         let others: SmallVec<[_; SUSPECTS]> = others.filter_map(spent).collect();
         let all: f64 = others.iter().map(|(_, spent)| spent).sum();
@@ -240,7 +241,10 @@ mod tests {
 
     impl Dice {
         fn unit(&mut self) -> f64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             as_f64(self.0 >> 40) / as_f64(1 << 24)
         }
     }

@@ -78,7 +78,8 @@ impl Ledger {
         let implied = if sample.window.is_some() { None } else { implied(sample) };
         let index = self.limit_for(sample, implied, reservation.seq, now)?;
         let latest = self.seq;
-        let (sent, sent_then) = (self.sent.of(sample.dimension), reservation.sent.of(sample.dimension));
+        let (sent, sent_then) =
+            (self.sent.of(sample.dimension), reservation.sent.of(sample.dimension));
         let limit = self.limits.get_mut(index)?;
         if !limit.hear(sample.limit, reservation.seq, latest, now) {
             return None;
@@ -114,7 +115,8 @@ impl Ledger {
         now: Moment,
     ) -> Option<usize> {
         let of = |limit: &Limit| limit.counts(sample.dimension) && limit.told.seq != seq;
-        let fits = |window: u64| move |limit: &Limit| of(limit) && alike(window, nanos(limit.length()));
+        let fits =
+            |window: u64| move |limit: &Limit| of(limit) && alike(window, nanos(limit.length()));
         let named = sample.window.map(bounded);
         let found = if let Some(named) = named {
             self.limits.iter().position(fits(named))

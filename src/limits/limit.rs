@@ -77,7 +77,12 @@ impl Limit {
     }
 
     /// A limit that only the provider's headers told of.
-    pub(super) fn learned(measure: Measure, window: Window, wall: Option<Now>, now: Moment) -> Self {
+    pub(super) fn learned(
+        measure: Measure,
+        window: Window,
+        wall: Option<Now>,
+        now: Moment,
+    ) -> Self {
         Self { last_sent: now, ..Self::blank(measure, MAX_AMOUNT, window, wall) }
     }
 

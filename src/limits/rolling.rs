@@ -101,8 +101,7 @@ impl Rolling {
         self.turn(now);
         let told = self.size.amount.saturating_sub(sight.left);
         let truth = told.saturating_add(sight.sent_after);
-        let (more, mut less) =
-            (truth.saturating_sub(self.total), self.total.saturating_sub(truth));
+        let (more, mut less) = (truth.saturating_sub(self.total), self.total.saturating_sub(truth));
         let drift = signed(self.size.nanos(more), self.size.nanos(less));
         self.charge(more, now);
         for number in self.newest.saturating_sub(BEHIND)..=self.newest {

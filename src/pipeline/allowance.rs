@@ -38,7 +38,10 @@ impl Unpriced {
         let is_new = names.len() < MOST_UNPRICED && names.insert(model.into());
         drop(names);
         if is_new {
-            tracing::warn!(model, "No price is known for this model, limits of cost do not count it");
+            tracing::warn!(
+                model,
+                "No price is known for this model, limits of cost do not count it"
+            );
         }
     }
 

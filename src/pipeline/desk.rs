@@ -11,7 +11,9 @@ use super::exchange::Exchange;
 use super::wait::Lines;
 use crate::clock::{Moment, Now};
 use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict};
+use crate::formats::{
+    self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict,
+};
 use crate::keys::{
     Ask, Choice, Event, GroupId, KeyId, LimitSpec, Pool, Rebuilt, Reservation, RetryBudget, Spec,
     Stored,

@@ -131,7 +131,8 @@ mod tests {
         assert!(!snapshot.to_json().unwrap().contains("ann"), "nobody is named");
         let mut after = accounts();
         after.restore("web", &snapshot, now(6));
-        let expected = [("requestsPerDay", 0.25), ("costPerMonth", 0.592), ("requestsPerHour", 0.0)];
+        let expected =
+            [("requestsPerDay", 0.25), ("costPerMonth", 0.592), ("requestsPerHour", 0.0)];
         assert_eq!(used(&mut after, "ann"), expected);
         assert_eq!(used(&mut after, "bob")[0], ("requestsPerDay", 0.75));
         assert_eq!(used(&mut after, "eve")[0], ("requestsPerDay", 0.0));

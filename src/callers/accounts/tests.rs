@@ -191,9 +191,8 @@ fn a_guess_is_cut_to_what_a_limit_can_hold_and_what_is_certain_is_not() {
     accounts.revise(Per::Caller, &[clause(&rules)], sharing, (at(0), Timestamp::UNIX_EPOCH));
     let scope = scope(&accounts, Key::COMMON).unwrap();
     let tokens = |tokens| Cost { tokens, ..Cost::REQUEST };
-    let mut within = |certain, guess| {
-        accounts.within(&scope, &tokens(certain), &tokens(guess), at(0)).tokens
-    };
+    let mut within =
+        |certain, guess| accounts.within(&scope, &tokens(certain), &tokens(guess), at(0)).tokens;
     assert_eq!([within(10, 50), within(10, 900), within(400, 900)], [50, 100, 400]);
 }
 

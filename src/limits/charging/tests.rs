@@ -148,10 +148,7 @@ fn windows_are_as_each_provider_has_them() {
     assert_eq!(Charging::OpenAi.window(tokens, DAY), Window::Refill(DAY));
     assert_eq!(Charging::Azure.window(tokens, MINUTE), Window::Fixed(MINUTE));
     let slice = Duration::from_secs(10);
-    assert_eq!(
-        Charging::Azure.window(requests, MINUTE),
-        Window::Sliced { window: MINUTE, slice }
-    );
+    assert_eq!(Charging::Azure.window(requests, MINUTE), Window::Sliced { window: MINUTE, slice });
     assert_eq!(Charging::Gemini.window(requests, MINUTE), Window::Rolling(MINUTE));
     assert!(matches!(
         Charging::Gemini.window(requests, DAY),

@@ -39,7 +39,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         u32::try_from((self.0 >> 33) % u64::from(bound)).unwrap()
     }
 
@@ -136,7 +137,11 @@ fn after_two_hundred_answers_it_is_five_per_cent_off_and_seldom_much_too_low() {
         let errors = errors(route, seed);
         let mean = errors.iter().map(|error| error.abs()).sum::<f64>() / 300.0;
         assert!(mean <= 0.05, "route {seed}: {mean}");
-        assert!(errors[296] <= 0.20, "route {seed}: {} too low at the 99th percentile", errors[296]);
+        assert!(
+            errors[296] <= 0.20,
+            "route {seed}: {} too low at the 99th percentile",
+            errors[296]
+        );
     }
 }
 
@@ -172,7 +177,9 @@ fn one_in_twenty_exceeds_the_higher_figure() {
 fn images_and_token_ids_are_learned_apart_from_text() {
     let mut estimator = Estimator::default();
     let ids = TextCounts { numbers: 500, ..TextCounts::default() };
-    assert!((500..520).contains(&estimator.estimate(&Features { text: ids, ..features("") }).likely));
+    assert!(
+        (500..520).contains(&estimator.estimate(&Features { text: ids, ..features("") }).likely)
+    );
     let text = PROSE.get(..4_000).unwrap();
     let truth = estimator.estimate(&features(text)).likely;
     for _ in 0..60 {

@@ -261,10 +261,12 @@ fn print_all() {
                     let capacity = limit as f64 / 60.0 * 300.0;
                     println!(
                         "{sharing} {limit}/{depth}s load {load} N={sidecars}: refused {:.2}% goodput {:.1}% of capacity, {:.1}% of offered, late {:.2}% jain {:.3} silence {:.1}s",
-                        score.refusals(), 100.0 * score.total() as f64 / capacity,
+                        score.refusals(),
+                        100.0 * score.total() as f64 / capacity,
                         100.0 * score.total() as f64 / score.offered as f64,
                         100.0 * score.late as f64 / score.offered as f64,
-                        score.fairness(), score.silence.as_secs_f64(),
+                        score.fairness(),
+                        score.silence.as_secs_f64(),
                     );
                 }
             }
