@@ -189,7 +189,7 @@ impl Hall {
         self.dice = self.dice.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
         let size = if self.sizes == Sizes::Alike { 100 } else { 10 + (self.dice >> 40) % 4_000 };
         let tried = Tried::default();
-        let cost = Cost { requests: 1, tokens: size, input: size, output: 0 };
+        let cost = Cost { requests: 1, tokens: size, input: size, output: 0, money: 0 };
         let ask = Ask { cost, ..ask(&tried, self.dice) };
         let [priority, ..] = match self.dice >> 61 {
             0 => [Priority::High],

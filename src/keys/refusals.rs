@@ -21,16 +21,8 @@ pub(super) struct Refusal {
 impl Refusals {
     /// What a group would answer a request of the same cost.
     pub(super) fn same(&self, group: u8, cost: &Cost, now: Moment) -> Option<&Refusal> {
-        self.live(group, now).filter(|refusal| refusal.cost == *cost)
-    }
-
-    /// What it answered one that is no larger: this one is not carried sooner.
-    pub(super) fn smaller(&self, group: u8, cost: &Cost, now: Moment) -> Option<&Refusal> {
-        self.live(group, now).filter(|refusal| cost.covers(&refusal.cost))
-    }
-
-    fn live(&self, group: u8, now: Moment) -> Option<&Refusal> {
-        self.0.get(usize::from(group))?.as_ref().filter(|refusal| now < refusal.until)
+        let known = self.0.get(usize::from(group))?.as_ref();
+        known.filter(|refusal| now < refusal.until && refusal.cost == *cost)
     }
 
     pub(super) fn remember(&mut self, group: u8, refusal: Refusal) {

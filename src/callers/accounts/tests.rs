@@ -187,7 +187,7 @@ fn a_guess_is_cut_to_what_a_limit_can_hold_and_what_is_certain_is_not() {
     let rules = [Rule::new(Measure::Of(Dimension::Tokens), 300, DAY), requests_per_day(9)];
     let mut accounts = accounts(Per::Caller, &[clause(&rules)]);
     let three = std::num::NonZeroU32::new(3).unwrap();
-    let sharing = Sharing::Part(crate::limits::Share::one_of(three));
+    let sharing = Sharing::Part(limits::Share::one_of(three));
     accounts.revise(Per::Caller, &[clause(&rules)], sharing, (at(0), Timestamp::UNIX_EPOCH));
     let scope = scope(&accounts, Key::COMMON).unwrap();
     let tokens = |tokens| Cost { tokens, ..Cost::REQUEST };

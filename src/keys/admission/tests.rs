@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::formats::{Dimension, Verdict};
 use crate::keys::{Body, KeySpec, LimitSpec, Reach, Secret, Tried};
-use crate::limits::{Learning, Measure, Rule};
+use crate::limits::{Learning, Measure, Rule, Window};
 
 mod laws;
 mod order;
@@ -23,7 +23,7 @@ fn millis(millis: u64) -> Moment {
 }
 
 fn tokens(tokens: u64) -> Cost {
-    Cost { requests: 1, tokens, input: tokens, output: 0 }
+    Cost { requests: 1, tokens, input: tokens, output: 0, money: 0 }
 }
 
 /// Keys in groups of their own, each with so many tokens a minute; what is written holds.
@@ -43,7 +43,7 @@ fn spec(groups: &[(&str, u64)]) -> Spec {
         rules: vec![Rule {
             measure: Measure::Of(Dimension::Tokens),
             amount: *amount,
-            window: MINUTE,
+            window: Window::Refill(MINUTE),
         }],
     });
     Spec {

@@ -103,7 +103,7 @@ impl Tokenizer {
 
 fn features(text: &str) -> Features {
     let mut counts = TextCounts::default();
-    counts.add(text);
+    counts.add(text.as_bytes());
     Features { text: counts, ..Features::default() }
 }
 
