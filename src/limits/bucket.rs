@@ -47,6 +47,9 @@ enum Depth {
 const OVERDRAFT_WINDOWS: u64 = 16;
 /// As often in a row is a fact.
 const CERTAIN: u8 = 3;
+/// Charges within such a part of a window count as made at once: what time gives back between them
+/// does not matter.
+const SLOTS: u64 = 4_096;
 /// A bucket that holds more than a fifth of a window is not told from one that others draw on.
 const SHALLOW: u64 = 5;
 
@@ -87,7 +90,8 @@ impl Bucket {
     }
 
     pub(super) fn charge(&mut self, units: u64, seq: u64, now: Moment) {
-        self.troughs.note(seq, self.missing(now));
+        let slot = now.as_nanos() / (self.size.window / SLOTS + 1);
+        self.troughs.note(seq, self.missing(now), slot);
         self.full_at = self.full_at.max(now.as_nanos());
         let more = self.size.nanos(units);
         self.full_at = self.full_at.saturating_add(more).min(self.furthest(now));
@@ -131,7 +135,7 @@ impl Bucket {
             self.full_at = sent.saturating_add(missing).saturating_add(since);
             self.full_at = self.full_at.min(self.furthest(now));
             self.scaled_seq = sight.latest;
-            self.troughs.note(sight.latest, self.missing(now));
+            self.troughs.begin(sight.latest, self.missing(now));
             return None;
         };
         let believed = mark.wrapping_add(self.moved).saturating_sub(sent);
@@ -200,7 +204,7 @@ impl Bucket {
         let missing = self.size.units(self.missing(now));
         *self = Self { depth: size.window, scaled_seq: latest, ..Self::full(size) };
         self.full_at = now.as_nanos().saturating_add(size.nanos(missing)).min(self.furthest(now));
-        self.troughs.note(latest, self.missing(now));
+        self.troughs.begin(latest, self.missing(now));
     }
 
     pub(super) fn fill_up(&mut self, latest: u64) {

@@ -47,7 +47,7 @@ const SHALLOW: u64 = 8 * SECOND;
 const RETURN: u64 = 10 * SECOND;
 /// Where no header tells, a rate grows by its floor in this time, until a refusal halves it.
 const BLIND: u64 = 32 * SECOND;
-/// Debt is remembered for this long, whatever was taken.
+/// Debt is remembered for as long as the floor takes to pay it, but no longer than this.
 const LONGEST_DEBT: i64 = 16 * 3_600 * SECOND as i64;
 
 impl Credit {
@@ -93,7 +93,8 @@ impl Credit {
     pub(super) fn take(&mut self, cost: u64, now: Moment) {
         self.refill(now);
         self.mean = if self.mean == 0 { cost } else { self.mean / 8 * 7 + cost / 8 };
-        self.level = self.level.saturating_sub(signed(cost)).max(-LONGEST_DEBT);
+        let furthest = -LONGEST_DEBT / i64::from(self.replicas);
+        self.level = self.level.saturating_sub(signed(cost)).max(furthest);
     }
 
     pub(super) fn give(&mut self, cost: u64) {

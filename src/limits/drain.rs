@@ -45,7 +45,7 @@ impl Drain {
         self.seen = sent;
         self.foreign = self.foreign.saturating_add(foreign);
         self.own = self.own.saturating_add(own);
-        let stretch = sent - self.since;
+        let stretch = sent.saturating_sub(self.since);
         if stretch >= STRETCH {
             let foreign = u64::try_from(self.foreign).unwrap_or(0);
             self.foreign_rate = blend(self.foreign_rate, rate(foreign, stretch), stretch);

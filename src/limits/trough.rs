@@ -10,6 +10,8 @@
 pub(super) struct Troughs {
     list: [Trough; MOST],
     len: usize,
+    /// The slot of time of the latest one.
+    slot: Option<u64>,
 }
 
 /// Just before charge `seq` that much was missing, in nanoseconds of refilling.
@@ -23,8 +25,17 @@ struct Trough {
 const MOST: usize = 12;
 
 impl Troughs {
-    /// Charge `seq` found that much missing.
-    pub(super) fn note(&mut self, seq: u64, missing: u64) {
+    /// Charge `seq` in that slot of time found that much missing. Of those in one slot the first
+    /// tells: between them time gave nothing back.
+    pub(super) fn note(&mut self, seq: u64, missing: u64, slot: u64) {
+        if self.slot != Some(slot) {
+            self.begin(seq, missing);
+            self.slot = Some(slot);
+        }
+    }
+
+    /// The same, whatever the time.
+    pub(super) fn begin(&mut self, seq: u64, missing: u64) {
         while self.last().is_some_and(|last| last.missing >= missing) {
             self.len -= 1;
         }
@@ -95,7 +106,7 @@ mod tests {
 
     fn noted(missing: &[u64]) -> Troughs {
         let mut troughs = Troughs::default();
-        (1..).zip(missing).for_each(|(seq, missing)| troughs.note(seq, *missing));
+        (1..).zip(missing).for_each(|(seq, missing)| troughs.note(seq, *missing, seq));
         troughs
     }
 
@@ -111,6 +122,13 @@ mod tests {
         let mut troughs = noted(&[3, 4, 7, 5, 8]);
         troughs.lower(2, 4);
         assert_eq!((troughs.since(0, 9), troughs.since(3, 9), troughs.since(4, 9)), (1, 1, 4));
+    }
+
+    #[test]
+    fn what_is_charged_at_once_is_given_back_whole() {
+        let mut troughs = Troughs::default();
+        (0..50).for_each(|n| troughs.note(n + 1, n, 7));
+        assert_eq!(troughs.since(1, 50), 50);
     }
 
     #[test]

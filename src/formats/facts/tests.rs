@@ -425,7 +425,9 @@ fn what_no_provider_caches_has_no_prefix() {
 
 proptest! {
     #[test]
-    fn every_byte_of_a_prefix_tells(at in 0_usize..4_096, cuts in prop::collection::vec(0_usize..4_096, 0..5)) {
+    fn every_byte_of_a_prefix_tells(at in 0_usize..4_000, cuts in prop::collection::vec(0_usize..4_096, 0..5)) {
+        // The names of the roles are part of what is said.
+
         let mut cuts = cuts;
         cuts.sort_unstable();
         let pieces = |text: &str| {

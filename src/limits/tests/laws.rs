@@ -166,7 +166,8 @@ proptest! {
             ledger.settle(reservation, &Cost::REQUEST, now);
         }
         // From here on the provider carries everything and says nothing.
-        let end = now + DAY + DAY;
+        let longest = rules.iter().map(|rule| rule.window.length()).max().unwrap();
+        let end = now + DAY + DAY + 20 * longest;
         for _ in 0..20 {
             now = match ledger.check(&tokens(cost), now) {
                 Ok(()) => now,
