@@ -22,6 +22,9 @@ pub const MOST_ACCOUNTS: usize = 10_000;
 /// Accounts that are looked at when somebody asks how full they are: the latest.
 const MOST_SHOWN: usize = 256;
 
+/// What comes back while a request is looked at does not undo a warning.
+const REFILLED: f64 = 0.001;
+
 /// Nobody is told of a limit more often.
 const SHORTEST: Duration = Duration::from_mins(1);
 
@@ -308,7 +311,7 @@ impl Accounts {
             let Some(warn_at) = standing.clause.warn_at else { continue };
             let levels: SmallVec<[Level; 4]> =
                 account.ledger_mut(standing.id).iter().flat_map(|it| it.levels(now)).collect();
-            for level in levels.iter().filter(|level| level.used() >= warn_at) {
+            for level in levels.iter().filter(|level| level.used() >= warn_at - REFILLED) {
                 let is_first = account.warn(level.name(), level.window, now);
                 warnings.push(Warning { limit: level.name(), used: level.used(), is_first });
             }

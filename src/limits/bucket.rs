@@ -50,6 +50,8 @@ const CERTAIN: u8 = 3;
 /// Charges within such a part of a window count as made at once: what time gives back between them
 /// does not matter.
 const SLOTS: u64 = 4_096;
+/// On its way to the provider a request takes no longer.
+const LAG: u64 = 100_000_000;
 /// A bucket that holds more than a fifth of a window is not told from one that others draw on.
 const SHALLOW: u64 = 5;
 
@@ -131,7 +133,7 @@ impl Bucket {
         let missing = self.told_missing(sight);
         let Some(mark) = sight.mark.filter(|_| sight.seq > self.scaled_seq) else {
             let missing = missing.saturating_sub(self.size.window - self.depth);
-            let since = self.size.nanos(sight.sent_after);
+            let since = self.size.nanos(sight.sent_after.saturating_add(sight.unheard));
             self.full_at = sent.saturating_add(missing).saturating_add(since);
             self.full_at = self.full_at.min(self.furthest(now));
             self.scaled_seq = sight.latest;
@@ -142,13 +144,17 @@ impl Bucket {
         let shift = self.sound(believed, missing, now);
         let predicted = mark.wrapping_add(self.moved).max(sent);
         let truth = sent.saturating_add(missing.saturating_sub(self.size.window - self.depth));
+        // The request was counted between its sending and its answer, a little after the former.
+        let latest = truth.saturating_add(now.as_nanos().saturating_sub(sent).min(LAG));
         if truth >= predicted {
             self.full_at = self.full_at.max(sent);
-            self.back(truth - predicted, now);
-        } else {
-            self.lower(predicted - truth, sight.seq, now);
+            self.back(latest - predicted, now);
+        } else if latest < predicted {
+            // What is under way since before may not have been counted yet.
+            let less = (predicted - latest).saturating_sub(self.size.nanos(sight.unheard));
+            self.lower(less, sight.seq, now);
         }
-        let drift = signed(truth.saturating_sub(predicted), predicted.saturating_sub(truth));
+        let drift = signed(truth.saturating_sub(predicted), predicted.saturating_sub(latest));
         Some(drift).filter(|_| shift == Depth::Same)
     }
 
@@ -171,10 +177,15 @@ impl Bucket {
             self.set_depth(told.saturating_add(told / 2), now);
             return Depth::Changed;
         }
-        self.shallow.most = self.shallow.most.max(told);
-        if believed / 2 > told {
-            self.shallow.votes = self.shallow.votes.saturating_add(1);
+        if believed < self.size.window / SHALLOW {
+            return Depth::Same; // where others draw too, little left is what one expects
         }
+        if believed / 2 <= told {
+            self.shallow = Shallow::default();
+            return Depth::Same;
+        }
+        self.shallow.votes = self.shallow.votes.saturating_add(1);
+        self.shallow.most = self.shallow.most.max(told);
         let most = self.shallow.most + self.shallow.most / 8 + self.size.nanos(1);
         if most >= self.size.window / SHALLOW {
             self.shallow = Shallow::default();

@@ -150,12 +150,13 @@ impl Counter {
         }
         let told = self.size.amount.saturating_sub(sight.left);
         let Some(mark) = sight.mark else {
-            self.used = told.saturating_add(sight.sent_after);
+            self.used = told.saturating_add(sight.sent_after).saturating_add(sight.unheard);
             return None;
         };
         let believed = mark.wrapping_add(self.moved);
         let (more, less) = (told.saturating_sub(believed), believed.saturating_sub(told));
-        let used = self.used.saturating_add(more).saturating_sub(less);
+        let surely = less.saturating_sub(sight.unheard);
+        let used = self.used.saturating_add(more).saturating_sub(surely);
         self.moved = self.moved.wrapping_add(used.wrapping_sub(self.used));
         self.used = used;
         Some(signed(self.size.nanos(more), self.size.nanos(less)))

@@ -124,9 +124,10 @@ impl Credit {
                 let left = u64::from(WHOLE.saturating_sub(seen.foreign)) * 9 / 10;
                 let spare = u128::from(seen.level - high) * u128::from(WHOLE) / u128::from(RETURN);
                 let most = left.saturating_add(u64::try_from(spare).unwrap_or(u64::MAX));
-                let grown = self.rate.saturating_add(self.rate / 2);
-                self.rate = grown.min(u32::try_from(most).unwrap_or(u32::MAX));
-                self.burst = self.burst.saturating_add(self.burst / 2).min(depth / 2);
+                let grown = u64::from(self.rate) + half_in_a_second(self.rate.into(), passed);
+                self.rate = u32::try_from(grown.min(most)).unwrap_or(WHOLE);
+                let more = half_in_a_second(self.burst, passed);
+                self.burst = self.burst.saturating_add(more).min(depth / 2);
             }
             self.burst = self.burst.max(self.first_burst(depth));
             self.rate = self.rate.clamp(floor, WHOLE);
@@ -209,6 +210,12 @@ impl Credit {
         let back = i64::try_from(back).unwrap_or(i64::MAX);
         self.level.saturating_add(back).min(signed(self.burst))
     }
+}
+
+/// What grows by half in a second grows by so much in a shorter time.
+fn half_in_a_second(value: u64, passed: u64) -> u64 {
+    let more = u128::from(value) * u128::from(passed.min(SECOND)) / u128::from(2 * SECOND);
+    u64::try_from(more).unwrap_or(u64::MAX)
 }
 
 fn signed(nanos: u64) -> i64 {

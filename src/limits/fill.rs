@@ -43,6 +43,8 @@ pub(super) struct Sight {
     pub(super) mark: Option<u64>,
     /// Units that were sent after that request.
     pub(super) sent_after: u64,
+    /// Units that were sent before it and that the provider may not have counted by then.
+    pub(super) unheard: u64,
     /// The newest charge of all.
     pub(super) latest: u64,
     /// Units that were left.

@@ -46,6 +46,7 @@ impl Ledger {
         if self.terms.learning == Learning::Off {
             return None;
         }
+        self.hear(reservation);
         let drifts = samples.iter().map(|sample| self.observe_one(reservation, sample, now));
         drifts.flatten().reduce(|first, other| {
             if first.dimension != Dimension::Requests && other.dimension == Dimension::Requests {
@@ -80,6 +81,9 @@ impl Ledger {
         let latest = self.seq;
         let (sent, sent_then) =
             (self.sent.of(sample.dimension), reservation.sent.of(sample.dimension));
+        let unheard = sent_then.wrapping_sub(self.heard.of(sample.dimension));
+        // Less than nothing where later ones were heard before it.
+        let unheard = if unheard.cast_signed() < 0 { 0 } else { unheard };
         let limit = self.limits.get_mut(index)?;
         if !limit.hear(sample.limit, reservation.seq, latest, now) {
             return None;
@@ -91,6 +95,7 @@ impl Ledger {
             sent: reservation.at,
             mark: reservation.marks.get(index).copied(),
             sent_after: sent.wrapping_sub(sent_then),
+            unheard: if limit.metered() { 0 } else { unheard },
             latest,
             left,
             reset: sample.reset_in.map(nanos),

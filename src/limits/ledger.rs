@@ -1,5 +1,6 @@
 //! The limits that are drawn on together: all or nothing.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -30,6 +31,8 @@ pub struct Ledger {
     pub(super) pending: u64,
     /// All that was ever taken, wrapping: the difference to an earlier value is what was sent since.
     pub(super) sent: Cost,
+    /// That of it whose requests were answered, or ended without: the provider has counted it.
+    pub(super) heard: Cost,
     /// The number of the newest charge.
     pub(super) seq: u64,
     holds: Holds,
@@ -67,6 +70,8 @@ pub struct Reservation {
     flowed: u64,
     /// Output that is expected still.
     pending: u64,
+    /// Whether the provider is known to have counted it.
+    heard: Cell<bool>,
     /// Requests under way when it was sent, itself included.
     pub(super) in_flight: u64,
 }
@@ -108,6 +113,7 @@ impl Ledger {
             in_flight: 0,
             pending: 0,
             sent: Cost::default(),
+            heard: Cost::default(),
             seq: 0,
             holds: Holds::default(),
             turnover: Duration::ZERO,
@@ -252,6 +258,7 @@ impl Ledger {
             marks,
             flowed: 0,
             pending: cost.output,
+            heard: Cell::new(false),
             in_flight: self.in_flight,
         }
     }
@@ -259,6 +266,7 @@ impl Ledger {
     /// A request that is under way has cost at least `so_far`. Output counts as it flows, where it is
     /// metered; what goes beyond its reservation is charged at once.
     pub fn flow(&mut self, reservation: &mut Reservation, so_far: &Cost, now: Moment) {
+        self.hear(reservation);
         let latest = self.next_seq();
         let output = so_far.output.saturating_sub(reservation.flowed);
         for limit in &mut self.limits {
@@ -300,12 +308,20 @@ impl Ledger {
 
     #[expect(clippy::needless_pass_by_value, reason = "a reservation is closed once")]
     fn close(&mut self, reservation: Reservation, actual: &Cost, now: Moment) {
+        self.hear(&reservation);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.pending = self.pending.saturating_sub(reservation.pending);
         let latest = self.next_seq();
         for limit in &mut self.limits {
             let taken = reservation.taken_from(limit);
             limit.settle(taken, actual.in_measure(limit.measure), latest, now);
+        }
+    }
+
+    /// The provider has counted that request, or never will.
+    pub(super) fn hear(&mut self, reservation: &Reservation) {
+        if !reservation.heard.replace(true) {
+            self.heard = self.heard.wrapping_add(reservation.cost);
         }
     }
 

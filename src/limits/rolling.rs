@@ -104,6 +104,7 @@ impl Rolling {
         let (more, mut less) = (truth.saturating_sub(self.total), self.total.saturating_sub(truth));
         let drift = signed(self.size.nanos(more), self.size.nanos(less));
         self.charge(more, now);
+        less = less.saturating_sub(sight.unheard);
         for number in self.newest.saturating_sub(BEHIND)..=self.newest {
             less -= self.take_out(number, less);
         }

@@ -137,8 +137,9 @@ fn a_refusal_names_the_limit_its_level_and_who_comes_first() {
     let proxy = proxy(&provider, "1");
     kit::in_parallel(60, |_| assert_eq!(kit::post(&proxy, CHAT_PATH, &chat(1_000)).status, 200));
     thread::scope(|scope| {
-        let waits = scope.spawn(|| kit::post(&proxy, CHAT_PATH, &chat(5_000)));
-        kit::until_sum(&proxy, "keyweir_queue_depth", &[("priority", "normal")], 1.0);
+        let high = &[("x-keyweir-priority", "high")];
+        let waits = scope.spawn(|| kit::post_with(&proxy, CHAT_PATH, high, &chat(5_000)));
+        kit::until_sum(&proxy, "keyweir_queue_depth", &[("priority", "high")], 1.0);
         let patience = [("x-keyweir-max-wait", "1s")];
         let reply = kit::post_with(&proxy, CHAT_PATH, &patience, &chat(1_000));
         Format::OpenAi.assert_refusal(&reply, 429, "keys_temporarily_exhausted");
@@ -148,8 +149,8 @@ fn a_refusal_names_the_limit_its_level_and_who_comes_first() {
         }
         let seconds: u64 = reply.header("retry-after").expect("it").parse().expect("seconds");
         assert!(
-            (4..=7).contains(&seconds),
-            "{seconds}: six thousand tokens, less what was refilled"
+            (4..=15).contains(&seconds),
+            "{seconds}: six thousand tokens, and what the higher class may ask for meanwhile"
         );
         assert_eq!(waits.join().expect("no panic").status, 200);
     });

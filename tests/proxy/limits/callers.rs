@@ -176,10 +176,14 @@ fn as_many_are_under_way_at_once_as_may_be() {
 #[test]
 fn what_was_refused_or_never_sent_costs_nothing() {
     let upstream = Upstream::answering(503, "{}");
-    let proxy = proxy(&upstream, "  default: {limits: {requestsPerDay: 1, tokensPerDay: 5k}}");
     // An alias, so that Keyweir answers for the providers.
+    let proxy = proxy(
+        &upstream,
+        "  default: {limits: {requestsPerDay: 1, tokensPerDay: 5k}}
+models: {chat: {targets: [{model: openai/gpt-4o}]}}",
+    );
     for _ in 0..3 {
-        let reply = ask(&proxy, &[]);
+        let reply = kit::post_with(&proxy, CHAT_PATH, &[AT_ONCE], &CHAT.replace("gpt-4o", "chat"));
         assert_ne!(reply.header("x-keyweir-error"), Some("caller_limit_exceeded"));
     }
     let unreadable = kit::post(&proxy, CHAT_PATH, "{");
