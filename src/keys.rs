@@ -34,6 +34,7 @@ mod tried;
 pub use admission::{Admission, Anyway, Decision, MOST_WAITING, Outcome, Place, Refused, Why};
 pub use ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 pub use budget::{Backoff, RetryBudget};
+pub use choose::Held;
 pub use explain::{Obstacle, Reason};
 pub use gate::Cause;
 pub use pool::{GroupId, KeyId, Pool, Probe, Reservation};

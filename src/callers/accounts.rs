@@ -33,6 +33,7 @@ const SHORTEST: Duration = Duration::from_mins(1);
 /// A request's way through it: [`scope`](Self::scope) → [`reserve`](Self::reserve), then exactly one of
 /// [`cancel`](Self::cancel), [`settle`](Self::settle) and [`forfeit`](Self::forfeit).
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "they are the accounts")]
 pub struct Accounts {
     per: Per,
     sharing: Sharing,

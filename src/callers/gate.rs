@@ -76,6 +76,7 @@ pub struct Claim {
 
 /// What becomes of a request that arrives.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Decision {
     /// It goes in. The capacity is taken.
     Pass(Reservation),
@@ -129,7 +130,7 @@ impl<W> Gate<W> {
     ) -> Decision {
         let order =
             Order { class: Reverse(claim.priority), deadline: claim.deadline, number: self.number };
-        let ahead = self.lines.get(scope).map_or(Cost::default(), |line| line.before(&order));
+        let ahead = self.lines.get(scope).map_or_else(Cost::default, |line| line.before(&order));
         let first = self.lines.get(scope).is_none_or(|line| line.is_before_all(&order));
         let blocked = if first {
             match self.accounts.reserve(scope, &claim.cost, now) {

@@ -106,8 +106,9 @@ fn set(text: &str, at: Range<usize>, names: &[&str], value: &str) -> Option<Edit
     }
 }
 
-/// Where in an object the value of the first of these names stands; `None` in the outer place if it
-/// is no object.
+/// Where in an object the value of the first of these names stands, if it is there; nowhere at all if
+/// this is no object.
+#[expect(clippy::option_option, reason = "no object, no such member, or its place")]
 fn member(object: &str, names: &[&str]) -> Option<Option<Range<usize>>> {
     let mut deserializer = serde_json::Deserializer::from_str(object);
     let found = Member(names).deserialize(&mut deserializer).ok()?;

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 use super::ask::{Ask, Choice, Nothing, Wait};
 use super::bits::Bits;
 use super::budget::RetryBudget;
+use super::choose::Held;
 use super::models::ModelId;
 use super::pool::{GroupId, Pool, Reservation};
 use super::rebuild::Rebuilt;
@@ -32,7 +33,7 @@ use super::spec::{LimitSpec, Spec};
 use super::stored::Stored;
 use crate::clock::{Moment, Now};
 use crate::formats::{Judgement, Sample};
-use crate::limits::{Binding, Claim, Cost, Priority, Ticket};
+use crate::limits::{Claim, Cost, Priority, Ticket};
 use room::{Arrived, Room};
 
 /// The requests of one provider, from their arrival to their end. `W` is what is called when a waiting
@@ -77,7 +78,7 @@ pub struct Anyway {
     pub reservation: Reservation,
     /// Until when it would have had to wait, and for which limit, where one would not have carried
     /// it; [`Moment::NEVER`] if no waiting helps.
-    pub held: Option<(Moment, Option<Binding>)>,
+    pub held: Option<Held>,
 }
 
 /// A place among those who wait.

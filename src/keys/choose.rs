@@ -29,6 +29,9 @@ pub(super) struct Field {
     pub(super) groups: Bits,
 }
 
+/// Until when limits would have held a request back, and which.
+pub type Held = (Moment, Option<Binding>);
+
 /// A group, and those of its keys that come into question for a model.
 #[derive(Clone, Copy)]
 struct Pick {
@@ -68,7 +71,7 @@ impl Pool {
         &mut self,
         ask: &Ask<'_>,
         now: Moment,
-    ) -> Option<(Reservation, Option<(Moment, Option<Binding>)>)> {
+    ) -> Option<(Reservation, Option<Held>)> {
         let (group, held) = match self.choose(ask, now) {
             Choice::Send(reservation) => return Some((reservation, None)),
             Choice::Wait(wait) if wait.cause == Cause::Rate => {

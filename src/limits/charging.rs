@@ -225,7 +225,9 @@ impl Charging {
             InTheEnd::AsTaken => match row.up_front {
                 UpFront::Larger if reserved.tokens <= reserved.input => input,
                 UpFront::Larger => reserved.tokens.max(input),
-                _ => reserved.tokens.saturating_sub(reserved.input).saturating_add(input),
+                UpFront::Sum | UpFront::Input | UpFront::Expected => {
+                    reserved.tokens.saturating_sub(reserved.input).saturating_add(input)
+                }
             },
             InTheEnd::Input => input,
             InTheEnd::Used => input.saturating_add(output),

@@ -48,7 +48,7 @@ const RETURN: u64 = 10 * SECOND;
 /// Where no header tells, a rate grows by its floor in this time, until a refusal halves it.
 const BLIND: u64 = 32 * SECOND;
 /// Debt is remembered for as long as the floor takes to pay it, but no longer than this.
-const LONGEST_DEBT: i64 = 16 * 3_600 * SECOND as i64;
+const LONGEST_DEBT: i64 = 16 * 3_600 * SECOND.cast_signed();
 
 impl Credit {
     pub(super) fn new(replicas: u32, depth: u64, now: Moment) -> Self {
@@ -131,17 +131,21 @@ impl Credit {
             }
             self.burst = self.burst.max(self.first_burst(depth));
             self.rate = self.rate.clamp(floor, WHOLE);
-        } else if seen.level >= depth / 10 {
-            self.come_back(passed);
         } else {
-            self.halve(depth, now);
+            self.keep_to(seen.level);
+            if seen.level >= depth / 10 {
+                self.come_back(passed);
+            } else {
+                self.halve(now);
+            }
         }
     }
 
     /// The provider refused a request.
-    pub(super) fn refused(&mut self, depth: u64, now: Moment) {
+    pub(super) fn refused(&mut self, now: Moment) {
         self.refill(now);
-        self.halve(depth, now);
+        self.keep_to(0);
+        self.halve(now);
     }
 
     /// Nothing is told of this limit: only refusals say where it ends.
@@ -171,12 +175,17 @@ impl Credit {
         }
     }
 
-    fn halve(&mut self, depth: u64, now: Moment) {
+    /// Of what is left only our part is ours to save up: what all have saved up together would be more
+    /// than there is.
+    fn keep_to(&mut self, left: u64) {
+        self.burst = self.mean.max(left / u64::from(self.replicas));
+        self.level = self.level.min(signed(self.burst));
+    }
+
+    fn halve(&mut self, now: Moment) {
         if now.as_nanos().saturating_sub(self.halved) >= SECOND {
             let floor = self.floor();
             self.rate = floor + self.rate.saturating_sub(floor) / 2;
-            self.burst = self.first_burst(depth);
-            self.level = self.level.min(signed(self.burst));
             self.halved = now.as_nanos();
         }
     }

@@ -122,9 +122,9 @@ impl Draw {
     }
 
     /// The provider refused a request: what is borrowed goes back.
-    pub(super) fn recede(&mut self, depth: u64, now: Moment) {
+    pub(super) fn recede(&mut self, now: Moment) {
         if let Some(credit) = &mut self.credit {
-            credit.refused(depth, now);
+            credit.refused(now);
         }
     }
 

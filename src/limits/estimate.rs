@@ -77,10 +77,12 @@ impl Features {
     /// per cent of a small request is worth as much as one of a large.
     #[expect(clippy::cast_precision_loss, reason = "byte counts are far below 2^52")]
     fn by_class(&self) -> ([f64; CLASSES], f64) {
-        let t = &self.text;
-        let counts = [t.non_ascii, t.alphabetic, t.digits, t.spaces, t.punctuation, t.word_starts];
-        let [a, b, c, d, e, f] = counts.map(|count| count as f64);
-        ([a, b, c, d, e, f, CONSTANT], a + b + c + d + e + CONSTANT)
+        let TextCounts { non_ascii, alphabetic, digits, spaces, punctuation, word_starts, .. } =
+            self.text;
+        let bytes = [non_ascii, alphabetic, digits, spaces, punctuation].map(|count| count as f64);
+        let [high, letters, digits, spaces, rest] = bytes;
+        let all = bytes.iter().sum::<f64>() + CONSTANT;
+        ([high, letters, digits, spaces, rest, word_starts as f64, CONSTANT], all)
     }
 
     fn media(&self) -> f64 {
@@ -113,7 +115,7 @@ impl Estimator {
     pub fn learn(&mut self, features: &Features, tokens: u64) {
         let tokens = tokens as f64;
         let (classes, size) = features.by_class();
-        if tokens < 1.0 || tokens > ABSURD || size > ABSURD {
+        if !(1.0..=ABSURD).contains(&tokens) || size > ABSURD {
             return;
         }
         let likely = self.text(features) + self.media(features);

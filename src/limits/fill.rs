@@ -165,7 +165,7 @@ impl Fill {
         match self {
             Self::Bucket(bucket) => bucket.observe(sight, now),
             Self::Counter(counter) => counter.observe(sight, now),
-            Self::Rolling(rolling) => rolling.observe(sight, now),
+            Self::Rolling(rolling) => Some(rolling.observe(sight, now)),
         }
     }
 

@@ -263,7 +263,12 @@ mod tests {
             now += -(1.0 - dice.unit()).ln() / (load * f64::from(1 + others));
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test")]
             let moment = Moment::from_nanos((now * 1e9) as u64);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a test"
+            )]
             let group = (dice.unit() * accounts.len() as f64) as usize;
             real[accounts[group]] += 1;
             if dice.unit() * f64::from(1 + others) >= 1.0 {

@@ -190,7 +190,6 @@ impl Ledger {
         for limit in &mut self.limits {
             let units = cost.in_measure(limit.measure);
             match limit.check(units, self.pending, self.seq, now) {
-                Ok(()) => {}
                 Err(Short::Oversized) => {
                     let binding = Binding::Limit(limit.measure, limit.length());
                     return Err(Blocked::Oversized(binding));
@@ -198,7 +197,7 @@ impl Ledger {
                 Err(Short::Until(until)) if until > worst.0 => {
                     worst = (until, Binding::Limit(limit.measure, limit.length()));
                 }
-                Err(Short::Until(_)) => {}
+                Ok(()) | Err(Short::Until(_)) => {}
             }
         }
         if let Some(until) = self.place_free_at(now).filter(|until| *until > worst.0) {

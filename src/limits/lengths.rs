@@ -121,7 +121,9 @@ mod tests {
     fn one_in_twenty_is_longer_than_what_is_reckoned_with() {
         let mut lengths = Lengths::default();
         let answers: Vec<u64> = (0..2_000_u64).map(|n| n * 7_919 % 1_000).collect();
-        answers.iter().for_each(|tokens| lengths.learn(*tokens));
+        for tokens in &answers {
+            lengths.learn(*tokens);
+        }
         let longer = answers.iter().filter(|tokens| **tokens > lengths.high()).count();
         assert!((0..=100).contains(&longer), "{longer} of 2,000 beyond {}", lengths.high());
         assert!(lengths.high() <= 1_050);

@@ -270,7 +270,7 @@ impl Limit {
 
     /// The provider refused some request: whoever borrows, gives back.
     pub(super) fn recede(&mut self, now: Moment) {
-        self.draw.recede(self.fill.gauge(now).0, now);
+        self.draw.recede(now);
     }
 
     /// The provider told what was left when it admitted a request. `sent` is all that had been sent

@@ -183,8 +183,8 @@ impl<L, W> Queue<L, W> {
         let mut window = SmallVec::new();
         let Some(lane) = self.lanes.get(usize::from(lane.0)) else { return window };
         for (_, priority) in self.turns(lane) {
-            let Some(line) = lane.lines.get(priority as usize) else { continue };
-            let slots = line.first(WINDOW - window.len());
+            let Some(class) = lane.lines.get(priority as usize) else { continue };
+            let slots = class.first(WINDOW - window.len());
             window.extend(slots.into_iter().filter_map(|slot| self.ticket(slot)));
             if window.len() >= WINDOW {
                 break;
@@ -197,8 +197,8 @@ impl<L, W> Queue<L, W> {
     pub fn first(&self, lane: LaneId) -> Option<(Order, Ticket)> {
         let lane = self.lanes.get(usize::from(lane.0))?;
         let (turn, priority) = self.turns(lane).into_iter().next()?;
-        let line = lane.lines.get(priority as usize)?;
-        Some((Order(turn, line.rank()?), self.ticket(line.head()?)?))
+        let class = lane.lines.get(priority as usize)?;
+        Some((Order(turn, class.rank()?), self.ticket(class.head()?)?))
     }
 
     /// Whether one who waits may go before the first of its lane, which has to wait for longer: one

@@ -97,7 +97,7 @@ impl Rolling {
         }
     }
 
-    pub(super) fn observe(&mut self, sight: &Sight, now: Moment) -> Option<i64> {
+    pub(super) fn observe(&mut self, sight: &Sight, now: Moment) -> i64 {
         self.turn(now);
         let told = self.size.amount.saturating_sub(sight.left);
         let truth = told.saturating_add(sight.sent_after);
@@ -108,7 +108,7 @@ impl Rolling {
         for number in self.newest.saturating_sub(BEHIND)..=self.newest {
             less -= self.take_out(number, less);
         }
-        Some(drift)
+        drift
     }
 
     pub(super) const fn empty_out(&mut self) {

@@ -101,6 +101,7 @@ impl Cost {
     }
 
     /// In each dimension the larger of both.
+    #[must_use]
     pub fn max(self, other: &Self) -> Self {
         Self {
             requests: self.requests.max(other.requests),

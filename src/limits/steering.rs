@@ -186,7 +186,7 @@ mod tests {
         }
         assert_eq!(steering.places(), None);
         for n in 64..90 {
-            steering.began(Duration::from_millis(2_000), 40, millis(n * 100));
+            steering.began(Duration::from_secs(2), 40, millis(n * 100));
         }
         assert!(steering.places().unwrap() <= 28, "{steering:?}");
     }

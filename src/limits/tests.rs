@@ -1,3 +1,9 @@
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "the counts of a test are small"
+)]
+
 use std::time::Duration;
 
 use crate::clock::Moment;

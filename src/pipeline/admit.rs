@@ -18,6 +18,7 @@ use crate::telemetry::Would;
 const MOVING_ON: Duration = Duration::from_secs(1);
 
 /// What can be done now.
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 enum View {
     Go(Admitted),
     /// Nothing before that moment, unless it is called.
@@ -166,14 +167,13 @@ impl Trial<'_> {
         }
         let paid = self.provider(target).map(|provider| provider.desk.retry(now));
         let Some(leg) = self.legs.get_mut(target) else { return };
-        match paid {
-            Some(Err(next)) => leg.again_at = Some(next),
-            Some(Ok(())) | None => {
-                leg.again_at = None;
-                leg.place = None;
-                leg.tried.again();
-                self.exchange.snapshot.sheet.metrics().retries.inc();
-            }
+        if let Some(Err(next)) = paid {
+            leg.again_at = Some(next);
+        } else {
+            leg.again_at = None;
+            leg.place = None;
+            leg.tried.again();
+            self.exchange.snapshot.sheet.metrics().retries.inc();
         }
     }
 

@@ -1,27 +1,26 @@
 //! The desk of one provider: admission behind a lock that is held for one decision at a time, and the
 //! credentials. It outlives the snapshots that lend it.
 
+mod spending;
+
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 use tokio::sync::Notify;
 
-use super::exchange::Exchange;
 use super::wait::{Standing, Waiter};
 use crate::clock::{Moment, Now};
-use crate::formats::meter::{self, Reading};
-use crate::formats::{
-    self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Usage, Verdict,
-};
+use crate::formats::{Dialect, Facts, Judgement, Samples, StoredId, StoredIds};
 use crate::keys::{
-    Admission, Anyway, Ask, Decision, Event, GroupId, KeyId, LimitSpec, Nothing, Outcome, Place,
-    Pool, Rebuilt, Refused, Reservation, RetryBudget, Spec,
+    Admission, Anyway, Ask, Decision, Event, GroupId, Held, KeyId, LimitSpec, Nothing, Outcome,
+    Place, Pool, Rebuilt, Refused, RetryBudget, Spec,
 };
 use crate::lifecycle::{Clock, Tasks};
-use crate::limits::{Binding, Claim, Cost, Demand, Estimates, Features};
+use crate::limits::{Claim, Cost, Demand, Estimates};
 use crate::upstream::Credential;
+
+pub(super) use spending::Spending;
 
 /// Models whose requests are learned from: a kilobyte each.
 const MODELS: usize = 512;
@@ -165,7 +164,7 @@ impl Desk {
         ask: &Ask<'_>,
         claim: &Claim,
         now: Moment,
-    ) -> Option<(Arc<Card>, Spending, Option<(Moment, Option<Binding>)>)> {
+    ) -> Option<(Arc<Card>, Spending, Option<Held>)> {
         let mut state = self.lock();
         let Anyway { reservation, held } = state.admission.send_anyway(ask, claim, now)?;
         let card = state.cards.get(&reservation.key()).map(Arc::clone);
@@ -351,6 +350,7 @@ impl Drop for Keeper {
 
 /// What becomes of a request that arrives.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Arrival {
     /// That, at once.
     Found(Found),
@@ -360,6 +360,7 @@ pub enum Arrival {
 
 /// What a desk can do for a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Found {
     /// Send it under this card.
     Send(Arc<Card>, Spending),
@@ -386,316 +387,5 @@ impl Found {
     }
 }
 
-/// Capacity that a request holds. Dropped, it is given back; once the request may have been sent, it
-/// is charged whole.
-#[derive(Debug)]
-pub struct Spending {
-    desk: Arc<Desk>,
-    reservation: Option<Reservation>,
-    begun: AtomicBool,
-    /// What the estimate went by, and how many answers were asked for.
-    about: (Features, u32),
-}
-
-impl Spending {
-    fn of(desk: &Arc<Desk>, reservation: Reservation) -> Self {
-        let begun = AtomicBool::new(false);
-        let about = (Features::default(), 1);
-        Self { desk: Arc::clone(desk), reservation: Some(reservation), begun, about }
-    }
-
-    /// This is the request that it is for: what it turns out to use is learned from.
-    #[must_use]
-    pub fn about(mut self, facts: &Facts) -> Self {
-        self.about = (Features::of(facts), facts.choices);
-        self
-    }
-
-    /// To be set when something of the request may have left.
-    pub const fn begun(&self) -> &AtomicBool {
-        &self.begun
-    }
-
-    /// The attempt, for what the request remembers of it.
-    pub const fn attempt(&self) -> Option<&Reservation> {
-        self.reservation.as_ref()
-    }
-
-    /// Takes an upstream answer in.
-    pub fn answered(&self, answer: &Verdicted<'_>) {
-        let Some(reservation) = &self.reservation else { return };
-        let now = self.desk.clock.moment();
-        let mut state = self.desk.lock();
-        let noticed = state.admission.observe(reservation, answer.samples, now);
-        let random = fastrand::u64(..);
-        let event = state.admission.report(reservation, answer.judgement, now, random);
-        let waited_for = state.admission.waiting() > 0;
-        drop(state);
-        // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
-        // stream may be far away.
-        if waited_for {
-            self.desk.call();
-        }
-        for event in event.into_iter().chain(noticed) {
-            self.desk.tell(event, answer.judgement.code.as_deref());
-        }
-    }
-
-    /// The first byte of a streamed answer came: how long that took may tell how busy the provider is.
-    pub fn began(&self) {
-        let Some(reservation) = &self.reservation else { return };
-        let now = self.desk.clock.moment();
-        self.desk.lock().admission.pool_mut().first_byte(reservation, now);
-    }
-
-    /// So many bytes of output have flowed so far: what goes beyond the reservation is charged at
-    /// once. Returns how many tokens that is, as far as can be told.
-    pub fn flow(&mut self, bytes: u64) -> u64 {
-        let Some(reservation) = &mut self.reservation else { return 0 };
-        let now = self.desk.clock.moment();
-        let mut state = self.desk.lock();
-        let State { admission, estimates, .. } = &mut *state;
-        let tokens = estimates.output_tokens(admission.pool().model_of(reservation), bytes);
-        admission.flow(reservation, tokens, now);
-        tokens
-    }
-
-    /// It was never sent: everything goes back.
-    pub fn cancel(mut self) {
-        self.give_back(|state, reservation, now| state.admission.cancel(reservation, now));
-    }
-
-    /// It was refused: providers count the request, and no tokens.
-    pub fn refused(mut self) {
-        self.give_back(|state, reservation, now| {
-            state.admission.settle(reservation, &Cost::REQUEST, now);
-        });
-    }
-
-    /// It was answered, whole or in part: what the answer told is charged, and what the provider
-    /// stored is remembered with its group.
-    pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
-        if let meter::Outcome::Error { code } = &reading.outcome {
-            let judgement = formats::judge_event(self.desk.dialect, code.as_deref());
-            let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
-            exchange.judged(&met, None, &[]);
-            self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
-        }
-        self.remember(reading.stored.iter());
-        let (features, choices) = self.about;
-        self.give_back(|state, reservation, now| {
-            let State { admission, estimates, .. } = state;
-            let pool = admission.pool();
-            let model = pool.model_of(&reservation);
-            let flowed = estimates.output_tokens(model, reading.output);
-            exchange.flowed = flowed;
-            let complete = reading.outcome == meter::Outcome::Complete;
-            let actual = match &reading.usage {
-                Some(usage) => {
-                    estimates.learn_input(model, &features, usage);
-                    if complete {
-                        estimates.learn_output(model, choices, reading.output, usage);
-                    }
-                    // Of an answer that was cut, its input may be all that was told.
-                    let least = if complete { 0 } else { flowed };
-                    let output = usage.output.max(least);
-                    pool.charged(&reservation, &Usage { output, ..*usage })
-                }
-                // Nobody told: what was reserved, and what flowed beyond it.
-                None => pool.flowed(&reservation, flowed).max(reservation.cost()),
-            };
-            admission.settle(reservation, &actual, now);
-        });
-    }
-
-    /// The group that is being spent made these.
-    pub fn remember<'i>(&self, made: impl IntoIterator<Item = &'i StoredId>) {
-        let Some(reservation) = &self.reservation else { return };
-        let mut made = made.into_iter().peekable();
-        if made.peek().is_none() {
-            return;
-        }
-        let mut state = self.desk.lock();
-        for id in made {
-            state.admission.remember(id.as_str(), reservation.group());
-        }
-    }
-
-    fn give_back(&mut self, end: impl FnOnce(&mut State, Reservation, Moment)) {
-        let Some(reservation) = self.reservation.take() else { return };
-        let now = self.desk.clock.moment();
-        let mut state = self.desk.lock();
-        end(&mut state, reservation, now);
-        let waited_for = state.admission.waiting() > 0;
-        drop(state);
-        if waited_for {
-            self.desk.call();
-        }
-    }
-}
-
-impl Drop for Spending {
-    fn drop(&mut self) {
-        if *self.begun.get_mut() {
-            self.give_back(|state, reservation, now| state.admission.forfeit(reservation, now));
-        } else {
-            self.give_back(|state, reservation, now| state.admission.cancel(reservation, now));
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::formats::Dimension;
-    use crate::keys::{Body, Breaker, KeySpec, Reach, Tried};
-    use crate::limits::{Learning, Measure, Priority, Rule};
-    use crate::pipeline::wait::Bell;
-
-    /// One key without a credential, and a limit of a hundred tokens an hour.
-    fn desk() -> Arc<Desk> {
-        desk_of(Duration::from_hours(1))
-    }
-
-    /// The same with a limit of a hundred tokens in that time.
-    fn desk_of(window: Duration) -> Arc<Desk> {
-        let budget = Budget { permille: 100, floor: 1_000 };
-        let at = (Dialect::OpenAi, "http://127.0.0.1:1");
-        let desk = Arc::new(Desk::new("p".into(), at, Clock::start(), budget));
-        let rule = Rule::new(Measure::Of(Dimension::Tokens), 100, window);
-        let limit = LimitSpec {
-            models: Vec::new(),
-            quota_groups: Vec::new(),
-            reach: Reach::EachModel,
-            rules: vec![rule],
-        };
-        let key = KeySpec {
-            name: "k".into(),
-            quota_group: "g".into(),
-            weight: 1,
-            models: Vec::new(),
-            callers: Vec::new(),
-            fingerprint: None,
-        };
-        let card = Card {
-            name: "k".into(),
-            name_header: HeaderValue::from_static("k"),
-            label: 0,
-            credential: None,
-            headers: Vec::new(),
-        };
-        let spec = Spec {
-            keys: vec![key],
-            limits: vec![limit],
-            learning: Learning::Off,
-            breaker: Breaker::default(),
-            ..Spec::default()
-        };
-        desk.renew(spec, vec![card], budget);
-        desk
-    }
-
-    fn arrive(desk: &Arc<Desk>, deadline: Moment, bell: &Arc<Bell>) -> Arrival {
-        arrive_under(&Tasks::default(), desk, deadline, bell)
-    }
-
-    fn arrive_under(
-        tasks: &Tasks,
-        desk: &Arc<Desk>,
-        deadline: Moment,
-        bell: &Arc<Bell>,
-    ) -> Arrival {
-        let cost = Cost { tokens: 80, input: 80, ..Cost::REQUEST };
-        let ask = Ask {
-            model: "m",
-            caller: "",
-            cost,
-            tried: &Tried::NOTHING,
-            prefix: None,
-            stored_in: None,
-            body: Body::Replayable,
-            random: 0,
-        };
-        let claim = Claim { priority: Priority::Normal, caller: 0, deadline, cost };
-        let waiter = || Waiter { bell: Arc::clone(bell), target: 0 };
-        desk.arrive(&ask, &claim, waiter, tasks, desk.clock.moment())
-    }
-
-    fn take(desk: &Arc<Desk>) -> Option<Spending> {
-        match arrive(desk, Moment::ZERO, &Arc::default()) {
-            Arrival::Found(Found::Send(_, spending)) => Some(spending),
-            Arrival::Found(Found::Refused(_) | Found::Nothing(_)) | Arrival::Waits(_) => None,
-        }
-    }
-
-    /// A day, in which the limit of an hour comes back.
-    fn patient(desk: &Desk) -> Moment {
-        desk.clock.moment() + Duration::from_hours(24)
-    }
-
-    #[test]
-    fn what_is_dropped_before_anything_was_sent_is_given_back_and_charged_after_that() {
-        let desk = desk();
-        for _ in 0..3 {
-            let spending = take(&desk).expect("everything came back");
-            assert!(take(&desk).is_none(), "it is held meanwhile");
-            drop(spending);
-        }
-        let spending = take(&desk).unwrap();
-        spending.begun().store(true, Ordering::Relaxed);
-        drop(spending);
-        assert!(take(&desk).is_none(), "it may have been sent");
-    }
-
-    #[tokio::test]
-    async fn what_is_given_back_is_given_to_who_waits_and_back_again_if_that_one_has_left() {
-        let desk = desk();
-        let spending = take(&desk).unwrap();
-        let bell = Arc::<Bell>::default();
-        let Arrival::Waits(place) = arrive(&desk, patient(&desk), &bell) else { panic!("full") };
-        assert_eq!(desk.waiting(), 1);
-        drop(spending);
-        bell.rung().await;
-        assert_eq!(desk.waiting(), 0);
-        let found = bell.take();
-        assert!(matches!(found[0], (0, Found::Send(..))), "{found:?}");
-        assert!(take(&desk).is_none(), "it has been taken for it");
-        drop((place, found));
-        assert!(take(&desk).is_some());
-    }
-
-    #[tokio::test]
-    async fn who_gives_its_place_up_is_not_called() {
-        let desk = desk();
-        let spending = take(&desk).unwrap();
-        let bell = Arc::<Bell>::default();
-        let Arrival::Waits(place) = arrive(&desk, patient(&desk), &bell) else { panic!("full") };
-        drop(place);
-        drop(spending);
-        assert!(bell.take().is_empty());
-        assert!(take(&desk).is_some());
-    }
-
-    #[tokio::test]
-    async fn time_alone_calls_who_waits_and_keeping_it_ends_with_the_last() {
-        let desk = desk_of(Duration::from_millis(200));
-        take(&desk).unwrap().begun().store(true, Ordering::Relaxed);
-        let (bell, tasks) = (Arc::<Bell>::default(), Tasks::default());
-        let arrival = arrive_under(&tasks, &desk, patient(&desk), &bell);
-        let Arrival::Waits(_place) = arrival else { panic!("full") };
-        bell.rung().await;
-        assert!(matches!(bell.take()[0], (0, Found::Send(..))));
-        tasks.drained().await;
-    }
-
-    #[test]
-    fn a_provider_that_moves_is_not_served_by_the_same_desk() {
-        let desk = desk();
-        assert!(desk.suits(Dialect::OpenAi, "http://127.0.0.1:1"));
-        assert!(!desk.suits(Dialect::OpenAi, "https://127.0.0.1:1"));
-        assert!(!desk.suits(Dialect::Anthropic, "http://127.0.0.1:1"));
-    }
-}
+mod tests;

@@ -41,7 +41,9 @@ pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
         return Ok(carried);
     }
     if matches!(reason, Reason::KeysTemporarilyExhausted | Reason::RequestExceedsLimit) {
-        plights.iter().for_each(|plight| plight.count(&trial));
+        for plight in &plights {
+            plight.count(&trial);
+        }
     }
     let now = trial.exchange.clock.now();
     let names: Vec<_> = plights.iter().map(|plight| plight.tell(now)).collect();

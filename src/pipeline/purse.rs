@@ -45,6 +45,7 @@ pub enum Short {
 
 /// What becomes of a request at its caller's gate.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Arrival {
     /// It goes in.
     Passed(Held),

@@ -92,8 +92,8 @@ impl Keeper {
             return;
         }
         self.written_at = ended;
-        let (shelf, text) = (Arc::clone(&self.shelf), self.text());
-        self.writing = Some(tokio::task::spawn_blocking(move || write(&shelf, &text)));
+        let (place, text) = (Arc::clone(&self.shelf), self.text());
+        self.writing = Some(tokio::task::spawn_blocking(move || write(&place, &text)));
     }
 
     /// Writes the counts for the last time.
@@ -101,8 +101,8 @@ impl Keeper {
         if let Some(writing) = self.writing.take() {
             drop(tokio::time::timeout(PATIENCE, writing).await);
         }
-        let (shelf, text) = (Arc::clone(&self.shelf), self.text());
-        let last = tokio::task::spawn_blocking(move || write(&shelf, &text));
+        let (place, text) = (Arc::clone(&self.shelf), self.text());
+        let last = tokio::task::spawn_blocking(move || write(&place, &text));
         if tokio::time::timeout(PATIENCE, last).await.is_err() {
             tracing::warn!("The disk took too long: the latest counts may be lost");
         }

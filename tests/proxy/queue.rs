@@ -124,6 +124,7 @@ fn overload(workers: &str) {
     let last = replies.iter().filter(|(_, reply, _)| reply.status == 200).map(|(.., at)| *at).max();
     let served = u64::try_from(replies.len() - away["batch"]).expect("few") * COST;
     let time = last.expect("some were served") - began;
+    #[expect(clippy::cast_precision_loss, reason = "thousands")]
     let share = served as f64 / (EACH_SECOND as f64 * time.as_secs_f64());
     assert!(share >= 0.97, "{share}: {served} tokens in {time:?}");
     // Who comes back when it was told to is served at once, for nothing else has come.

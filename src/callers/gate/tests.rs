@@ -193,7 +193,9 @@ proptest! {
                     waiting.insert(name, (tokens, now + patience, place));
                 }
                 Decision::Late(until, _) => prop_assert!(until > at(now + patience)),
-                other => prop_assert!(false, "{other:?}"),
+                other @ (Decision::Full(..) | Decision::Oversized(_)) => {
+                    prop_assert!(false, "{other:?}");
+                }
             }
             prop_assert!(let_in <= 60 + now, "{let_in} by {now}");
             prop_assert_eq!(gate.waiting(), waiting.len());

@@ -46,8 +46,8 @@ pub(super) fn warn_of_unpriced(
             let Some((_, model)) = target.model.as_deref().and_then(|it| it.split_once('/')) else {
                 continue;
             };
-            let priced = prices.iter().any(|(pattern, _)| pattern.matches(model));
-            if !priced && formats::models::find(model).is_none() {
+            let is_known = prices.iter().any(|(pattern, _)| pattern.matches(model));
+            if !is_known && formats::models::find(model).is_none() {
                 let message = "no price is known for it: limits of cost do not count it";
                 draft.warn(&at_targets.index(index).key("model"), message);
             }

@@ -42,12 +42,14 @@ struct Part {
 impl Prefix {
     /// A member of the request begins.
     pub(super) const fn enter(&mut self, key: Key) {
-        self.within = match key {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are no part of a prompt")]
+        let within = match key {
             Key::Tools => Within::Tools,
             Key::System | Key::Instructions | Key::SystemInstruction => Within::System,
             Key::Messages | Key::Input | Key::Prompt | Key::Contents => Within::Turns,
             _ => Within::Elsewhere,
         };
+        self.within = within;
     }
 
     /// A text of it was read.

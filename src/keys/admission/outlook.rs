@@ -38,8 +38,8 @@ impl Outlook {
     }
 
     /// Looks ahead: so many groups give that from now on.
-    pub(super) const fn renew(&mut self, taken: Cost, now: Moment, groups: u32, supply: Supply) {
-        (self.at, self.taken, self.groups, self.supply) = (Some(now), taken, groups, supply);
+    pub(super) const fn renew(&mut self, taken: Cost, now: Moment, groups: u32, supply: &Supply) {
+        (self.at, self.taken, self.groups, self.supply) = (Some(now), taken, groups, *supply);
     }
 
     /// How many groups it is an outlook on.

@@ -347,7 +347,7 @@ impl<W> Room<W> {
         if let Some(tag) = self.queue.tag_mut(lane).filter(|tag| tag.outlook.is_old(now)) {
             let reach = pool.reach(&tag.terms(), now);
             let (groups, supply) = pool.supply(&reach, now);
-            tag.outlook.renew(taken, now, groups, supply);
+            tag.outlook.renew(taken, now, groups, &supply);
         }
         let Some(outlook) = self.queue.tag(lane).map(|tag| &tag.outlook) else {
             return Prediction { turn: now, surely: now, ahead: 0 };

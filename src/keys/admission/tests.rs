@@ -1,3 +1,5 @@
+#![expect(clippy::cast_precision_loss, reason = "the counts of a test are small")]
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -113,7 +115,7 @@ enum Fate {
     Nothing,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     End(usize),
     Arrive(usize),
@@ -158,6 +160,7 @@ impl World {
         let tried = Tried::NOTHING;
         let ask = Ask { cost: Cost::REQUEST, ..ask(&tried, "m", 1) };
         let first = (0..self.admission.pool().groups()).map(|_| {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "anything else fails the test")]
             match self.admission.arrive(&ask, &claim, || 0, self.now) {
                 Decision::Now(Outcome::Send(sent)) => sent,
                 other => panic!("{other:?}"),
@@ -262,9 +265,10 @@ impl World {
 
     /// How long a wish waited that was sent.
     fn waited(&self, index: usize) -> Option<Duration> {
-        match &self.fates[index] {
-            Fate::Sent { at, .. } => Some(at.since(self.wishes[index].at)),
-            _ => None,
+        if let Fate::Sent { at, .. } = &self.fates[index] {
+            Some(at.since(self.wishes[index].at))
+        } else {
+            None
         }
     }
 

@@ -29,7 +29,7 @@ fn chinese() -> String {
         let skewed = dice.below(60) * dice.below(60);
         text.push(char::from_u32(0x4e00 + skewed).unwrap());
         if n % 17 == 16 {
-            text.push_str("，。"[(n as usize / 17 % 2) * 3..][..3].as_ref());
+            text.push(['，', '。'][n as usize / 17 % 2]);
         }
     }
     text
@@ -49,7 +49,7 @@ impl Dice {
         let length = 512 + self.below(140) as usize * self.below(140) as usize;
         let start = self.below(u32::try_from(text.len() - length).unwrap()) as usize;
         let start = text.floor_char_boundary(start);
-        &text[start..text.floor_char_boundary(start + length)]
+        text.get(start..text.floor_char_boundary(start + length)).unwrap()
     }
 }
 

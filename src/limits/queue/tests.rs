@@ -1,3 +1,5 @@
+#![expect(clippy::cast_precision_loss, reason = "the counts of a test are small")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -326,8 +328,8 @@ proptest! {
             let tokens = sizes[caller];
             queue.push(lane, normal(caller as u64, 9, tokens), caller);
         };
-        for caller in 0..sizes.len() {
-            (0..counts[caller]).for_each(|_| come(&mut queue, caller));
+        for (caller, count) in counts.into_iter().enumerate() {
+            (0..count).for_each(|_| come(&mut queue, caller));
         }
         while served.iter().sum::<u64>() < 400_000 {
             let (_, first) = queue.first(lane).unwrap();

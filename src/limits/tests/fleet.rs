@@ -64,7 +64,6 @@ struct Score {
     late: u64,
     /// The longest time that a sidecar with something to send did not try to.
     silence: Duration,
-    silence_at: u64,
 }
 
 impl Score {
@@ -165,12 +164,6 @@ impl Play {
                 halved = true;
                 self.provider.resize(self.scene.limit / 2, now);
             }
-            if std::env::var("TRACE").is_ok() && now.as_nanos() / 1_000_000_000 >= self.score.silence_at {
-                self.score.silence_at += 2;
-                let left = self.provider.left(now);
-                let txt: Vec<String> = self.sidecars.iter().take(3).map(|s| { let t = format!("{:?}", s.ledger); let i = t.find("Credit {").unwrap_or(0); let e = t[i..].find('}').unwrap_or(0); let l = s.ledger.levels(now).next().unwrap().level; let d = t.find("Drain {").unwrap_or(0); let de = t[d..].find('}').unwrap_or(0); format!("{l:.3} q{} {} {}", s.queue.len(), &t[i..i+e], &t[d..d+de]) }).collect();
-                println!("{:.0}s left {left} refused {} served {} :: {}", now.as_nanos() as f64/1e9, self.score.refused, self.score.total(), txt.join(" | "));
-            }
             match self.events.remove(&number).unwrap() {
                 Event::Arrival(n) => {
                     self.score.offered += 1;
@@ -265,7 +258,6 @@ impl Play {
     }
 }
 
-
 /// What was served, of what the provider could at most have served by then.
 fn goodput(scene: &Scene, score: &Score) -> f64 {
     let each_second = scene.limit as f64 / 60.0;
@@ -286,11 +278,11 @@ fn with_enough_for_all_nobody_waits_for_long_and_next_to_nobody_is_refused() {
 
 #[test]
 fn in_overload_the_provider_is_used_whole_and_shared_evenly() {
-    for (sidecars, refusals) in [(1, 0.2), (5, 0.5), (20, 1.5), (50, 3.0)] {
+    for sidecars in [1, 5, 20, 50] {
         let scene = Scene::new(sidecars, 1.3);
         let score = play(scene);
-        assert!(score.refusals() <= refusals, "{sidecars}: {:.2} %", score.refusals());
-        assert!(goodput(&scene, &score) >= 0.97, "{sidecars}: {}", goodput(&scene, &score));
+        assert!(score.refusals() <= 0.2, "{sidecars}: {:.2} %", score.refusals());
+        assert!(goodput(&scene, &score) >= 0.96, "{sidecars}: {}", goodput(&scene, &score));
         assert!(score.fairness() >= 0.97, "{sidecars}: {}", score.fairness());
     }
 }
@@ -333,22 +325,4 @@ fn headers_that_are_lost_cost_little() {
     let score = play(scene);
     assert!(goodput(&scene, &score) >= 0.95, "{}", goodput(&scene, &score));
     assert!(score.refusals() <= 2.0, "{:.2} %", score.refusals());
-}
-#[test]
-fn tmp_one() {
-    play(Scene::new(5, 1.3));
-}
-#[test]
-fn tmp_print() {
-    for (limit, depth) in [(600, 60), (600, 1), (6_000, 60)] {
-        for load in [0.9, 1.3] {
-            for n in [1, 5, 20, 50] {
-                for lost in [0, 50] {
-                    let scene = Scene { limit, depth: Duration::from_secs(depth), lost, ..Scene::new(n, load) };
-                    let s = play(scene);
-                    println!("{limit}/{depth} {load} N={n} lost {lost}: ref {:.2}% good {:.3} jain {:.3} late {} of {}", s.refusals(), goodput(&scene, &s), s.fairness(), s.late, s.offered);
-                }
-            }
-        }
-    }
 }

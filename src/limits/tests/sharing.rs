@@ -74,7 +74,7 @@ fn alone_until_headers_show_that_somebody_else_draws_too() {
         for _ in 0..3 {
             let reservation = ledger.take(&Cost::REQUEST, secs(second));
             provider.admit(1, secs(second)).unwrap();
-            if second >= 20 && second < 40 {
+            if (20..40).contains(&second) {
                 // Two others do just as we do.
                 provider.admit(2, secs(second)).unwrap();
             }

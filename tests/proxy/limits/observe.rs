@@ -30,7 +30,7 @@ fn a_caller_s_limits_and_bounds_are_only_counted() {
         &CHAT.replace("\"messages\"", "\"max_tokens\":99,\"messages\""),
     );
     post(&[AT_ONCE], &CHAT.replace("gpt-4o", "other"));
-    assert_eq!(would(&proxy, "refused"), 4.0, "each request counts once");
+    assert!((would(&proxy, "refused") - 4.0).abs() < 0.1, "each request counts once");
     let sent: Vec<_> = upstream.take().iter().map(|request| request.text()).collect();
     assert_eq!(sent.iter().filter(|body| *body == CHAT).count(), 7, "nothing is put in");
     assert_eq!(kit::status(&proxy)["mode"], "observe");
@@ -68,7 +68,7 @@ fn a_provider_s_limits_are_only_counted() {
     kit::until_sum(&proxy, "keyweir_unmet_total", &unmet, 1.0);
     let reply = kit::post(&proxy, CHAT_PATH, &CHAT.replace("gpt-4o", "chat"));
     assert_eq!((reply.status, reply.header("x-keyweir-provider")), (200, Some("first")));
-    assert_eq!(would(&proxy, "moved"), 1.0);
+    assert!((would(&proxy, "moved") - 1.0).abs() < 0.1);
     assert!(second.take().is_empty());
 }
 

@@ -52,9 +52,9 @@ fn while_a_large_request_waits_for_one_group_small_ones_pass_it_on_the_other() {
     for small in 3..world.wishes.len() {
         assert!(world.waited(small).is_some_and(|waited| waited < SECOND), "{small}");
     }
-    let group = |index: usize| match &world.fates[index] {
-        Fate::Sent { group, .. } => group.clone(),
-        other => panic!("{other:?}"),
+    let group = |index: usize| {
+        let Fate::Sent { group, .. } = &world.fates[index] else { panic!("{index} waits") };
+        group.clone()
     };
     assert!((3..world.wishes.len()).all(|small| group(small) != group(2)));
 }
