@@ -90,6 +90,10 @@ pub struct ProxyArguments {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Sidecar)]
     pub drain_mode: Mode,
 
+    /// A folder of its own in which what was used of days, months and budgets outlives a restart.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
     /// The log's level; `telemetry.logLevel` overrides it.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: tracing::level_filters::LevelFilter,

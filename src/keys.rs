@@ -7,18 +7,23 @@
 //!
 //! Pure: times and random numbers are handed in.
 
+mod admission;
+mod affinity;
 mod ask;
 mod bits;
 mod budget;
 mod choose;
 mod circuit;
+mod counted;
 mod explain;
 mod gate;
 mod group;
 mod models;
 mod pool;
 mod rack;
+mod reach;
 mod rebuild;
+mod refusals;
 mod report;
 pub mod secret;
 mod spec;
@@ -26,8 +31,10 @@ mod status;
 mod stored;
 mod tried;
 
+pub use admission::{Admission, Anyway, Decision, MOST_WAITING, Outcome, Place, Refused, Why};
 pub use ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 pub use budget::{Backoff, RetryBudget};
+pub use choose::Held;
 pub use explain::{Obstacle, Reason};
 pub use gate::Cause;
 pub use pool::{GroupId, KeyId, Pool, Probe, Reservation};

@@ -1,9 +1,10 @@
 //! The hall: the walk of a request, one function that reads like the table of rooms.
 
 mod admit;
+mod allowance;
 mod answer;
 mod attempt;
-mod charge;
+mod bounds;
 mod desk;
 mod entry;
 mod exchange;
@@ -11,6 +12,7 @@ mod giving_up;
 mod headers;
 mod intake;
 mod outbound;
+mod purse;
 mod refusal;
 mod relay;
 mod snapshot;
@@ -26,8 +28,10 @@ use crate::lifecycle::{Clock, Connections, Tasks};
 use crate::serve::Incoming;
 use crate::upstream::Upstream;
 
+pub use allowance::Unpriced;
 pub use answer::AnswerBody;
 pub use desk::{Budget, Card, Desk};
+pub use purse::Purse;
 pub use refusal::{Reason, Refusal};
 pub use snapshot::{ModelNames, Provider, Snapshot};
 
@@ -64,6 +68,9 @@ impl Hall {
                 return answer::refuse(&mut exchange, &refusal, wire);
             }
         };
+        if let Err(refusal) = allowance::enter(&self.tasks, &mut exchange, &errand).await {
+            return answer::refuse(&mut exchange, &refusal, errand.path.wire);
+        }
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
             Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand),
             Ok(Answered::Upgraded(upgraded)) => {

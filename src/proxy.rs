@@ -1,14 +1,17 @@
 //! The wiring: the only place that builds rooms and swaps snapshots.
 
 mod build;
+mod keeper;
 pub(crate) mod keyring;
 mod observe;
+mod terms;
 mod worker;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,9 +24,11 @@ use crate::keys::Secret;
 use crate::lifecycle::{Clock, Connections, Drain, DrainMode, Drained, Lifecycle, Signals};
 use crate::pipeline::Snapshot;
 use crate::serve::{self, Rounds};
-use crate::sources::{Letter, Watch};
+use crate::sources::{Letter, Shelf, Watch};
+use crate::telemetry::Metrics;
 use crate::telemetry::logging::Logging;
 use build::Builder;
+use keeper::Keeper;
 use observe::Observer;
 
 /// How a proxy runs, apart from what the configuration says.
@@ -41,6 +46,8 @@ pub struct Options {
     pub drain: Duration,
     /// What a drain does with the listener.
     pub drain_mode: DrainMode,
+    /// The folder in which counts of long windows outlive the process.
+    pub state: Option<PathBuf>,
 }
 
 /// A proxy cannot start.
@@ -66,6 +73,7 @@ pub struct Proxy {
     builder: Builder,
     observer: Arc<Observer>,
     snapshots: Arc<ArcSwap<Snapshot>>,
+    keeper: Option<Keeper>,
     workers: Vec<JoinHandle<io::Result<()>>>,
 }
 
@@ -86,6 +94,10 @@ impl Proxy {
         let observer = Observer::new(clock, lifecycle.clone(), metrics, Arc::clone(&snapshots));
         observer.taken(&news, letter);
         let observer = Arc::new(observer);
+        let keeper = options.state.as_deref().and_then(|folder| {
+            let metrics = builder.metrics().clone();
+            keep(folder, clock, (metrics, &snapshots), &observer)
+        });
         let mut threads = Vec::new();
         for (number, listener) in (1..).zip(listeners) {
             let (snapshots, lifecycle) = (Arc::clone(&snapshots), lifecycle.clone());
@@ -100,6 +112,7 @@ impl Proxy {
             builder,
             observer,
             snapshots,
+            keeper,
             workers: threads,
         };
         for listener in admin_listener {
@@ -128,25 +141,30 @@ impl Proxy {
         let ending = drain.carry_through();
         tokio::pin!(obeying, ending);
         self.set_log_level(logging);
+        let mut turn = self.turn();
+        let mut writes = self.keeper.as_ref().map(Keeper::next);
         let drained = loop {
             tokio::select! {
                 drained = &mut ending => break drained,
                 () = &mut obeying => {}
+                () = tokio::time::sleep_until(turn) => turn = self.turn(),
+                () = due(writes) => writes = self.write(),
                 letter = changed(watch.as_mut()) => {
                     self.take(&letter);
                     self.set_log_level(logging);
+                    turn = self.turn();
                 }
             }
         };
         tell(drained);
-        self.join()
+        self.join().await
     }
 
     /// Ends it at once and waits for its threads.
     pub async fn stop(self) -> io::Result<()> {
         self.lifecycle.drain.cut();
         tell(self.lifecycle.drain.carry_through().await);
-        self.join()
+        self.join().await
     }
 
     /// Takes what was read, or says why not and leaves everything as it was.
@@ -159,6 +177,20 @@ impl Proxy {
             }
             Err(mistakes) => self.observer.refused(&mistakes, letter),
         }
+    }
+
+    /// Takes in that time has passed, and says when to do so again.
+    fn turn(&mut self) -> tokio::time::Instant {
+        let (ended, next) = self.builder.turn();
+        self.observer.ended(&ended);
+        self.clock.instant(next)
+    }
+
+    /// Writes the counts down, and says when to do so again.
+    fn write(&mut self) -> Option<tokio::time::Instant> {
+        let keeper = self.keeper.as_mut()?;
+        keeper.write();
+        Some(keeper.next())
     }
 
     fn set_log_level(&self, logging: Option<&Logging>) {
@@ -189,14 +221,53 @@ impl Proxy {
         Ok(())
     }
 
-    fn join(self) -> io::Result<()> {
+    /// Waits for the workers. What was used is written down when nobody uses anything any more.
+    async fn join(self) -> io::Result<()> {
         let mut result = Ok(());
         for worker in self.workers {
             let ended =
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             result = result.and(ended);
         }
+        if let Some(keeper) = self.keeper {
+            keeper.close().await;
+        }
         result
+    }
+}
+
+/// Takes what an earlier process has counted, and keeps the counts for a later one. A folder that
+/// cannot be used is told of, and keeps nobody from starting.
+fn keep(
+    folder: &Path,
+    clock: Clock,
+    (metrics, snapshots): (Metrics, &Arc<ArcSwap<Snapshot>>),
+    observer: &Observer,
+) -> Option<Keeper> {
+    let found = Shelf::open(folder).and_then(|shelf| Ok((keeper::read(&shelf, clock)?, shelf)));
+    match found {
+        Ok((found, shelf)) => {
+            match found {
+                keeper::Found::Nothing => {}
+                keeper::Found::Counts(counts) => {
+                    keeper::restore(&snapshots.load(), &counts, clock);
+                    tracing::info!(taken = %counts.at(), "Counts of an earlier process taken");
+                }
+                keeper::Found::Distrusted(why) => observer.distrusted(why),
+            }
+            Some(Keeper::new(shelf, clock, metrics, Arc::clone(snapshots)))
+        }
+        Err(problem) => {
+            observer.distrusted(format!("counts are not kept: {problem}"));
+            None
+        }
+    }
+}
+
+async fn due(when: Option<tokio::time::Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -157,5 +157,6 @@ fn options() -> Options {
         workers: None,
         drain: Duration::from_secs(1),
         drain_mode: DrainMode::Gateway,
+        state: None,
     }
 }

@@ -72,5 +72,6 @@ fn options(arguments: &ProxyArguments) -> Result<Options, Fatal> {
             Mode::Sidecar => DrainMode::Sidecar,
             Mode::Gateway => DrainMode::Gateway,
         },
+        state: arguments.state.clone(),
     })
 }

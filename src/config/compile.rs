@@ -8,6 +8,7 @@ mod models;
 mod names;
 mod providers;
 mod settings;
+mod terms;
 mod url;
 
 use super::place::{At, Draft};
@@ -35,17 +36,24 @@ pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory
     check_version(draft, raw.version);
     let mut roster = providers::compile(&work, &raw.providers);
     let aliases = models::compile(&work, &raw.models, &mut roster);
+    let replicas = settings::replicas(draft, &raw.fleet);
+    let callers = callers::compile(draft, &raw.callers, replicas);
+    let prices = settings::prices(draft, &raw.prices);
+    if limits::count_cost(&callers) {
+        models::warn_of_unpriced(draft, &raw.models, &prices);
+    }
     Config {
-        callers: callers::compile(draft, &raw.callers),
+        callers,
         mode: settings::mode(raw.mode),
         retry: settings::retry(draft, &raw.retry),
         breaker: settings::breaker(draft, &raw.breaker),
         telemetry: settings::telemetry(&raw.telemetry),
         server: settings::server(draft, &raw.server),
-        replicas: settings::replicas(draft, &raw.fleet),
-        prices: settings::prices(draft, &raw.prices),
+        replicas,
+        prices,
         providers: roster.into_providers(),
         aliases,
+        endings: draft.findings.endings(),
     }
 }
 

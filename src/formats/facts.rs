@@ -4,6 +4,7 @@
 //! stands twice could be read one way here and another there, and is refused.
 
 mod key;
+mod prefix;
 mod reader;
 mod unreadable;
 mod walk;
@@ -48,6 +49,9 @@ pub struct Facts {
     /// The text of the request by byte class: every string and name below the top level, inlined
     /// media and ids left out.
     pub text: TextCounts,
+    /// What tells a prompt from others by how it begins: its tools, its system prompt and its first
+    /// turns. `None` for what is shorter than any provider caches, and for what is no prompt.
+    pub prefix: Option<u64>,
     /// Images, inlined or referred to.
     pub images: u32,
     /// Documents, audio and video, inlined or referred to.
@@ -125,6 +129,9 @@ fn gather(path: &PathFacts, body: &[u8], found: &Found<'_>) -> Result<Facts, Unr
     facts.max_output = found.max_output;
     facts.choices = found.choices.max(1);
     facts.text = found.text;
+    if path.endpoint.is_prompt() {
+        facts.prefix = found.prefix.finish();
+    }
     facts.images = found.images;
     facts.documents = found.documents;
     facts.inlined = found.inlined;

@@ -49,6 +49,23 @@ pub fn find(name: &str) -> Option<&'static Model> {
     by_name(name).or_else(|| by_name(undated(name)?))
 }
 
+/// The smallest prefix of a prompt that its provider caches, in tokens.
+///
+/// 1,024 as a rule (OpenAI's prompt-caching guide); some models of Anthropic's and Gemini's need more
+/// (Anthropic's prompt-caching guide, Gemini's context-caching guide).
+pub fn smallest_cached_prefix(model: &str) -> u64 {
+    const MORE: [(&str, u64); 6] = [
+        ("claude-3-5-haiku", 2_048),
+        ("claude-haiku-4-5", 4_096),
+        ("claude-opus-4-5", 4_096),
+        ("claude-opus-4-6", 4_096),
+        ("gemini-2.5-pro", 4_096),
+        ("gemini-3", 4_096),
+    ];
+    let more = MORE.iter().find(|(family, _)| model.starts_with(family));
+    more.map_or(1_024, |(_, tokens)| *tokens)
+}
+
 fn by_name(name: &str) -> Option<&'static Model> {
     MODELS.binary_search_by(|model| model.name.cmp(name)).ok().and_then(|at| MODELS.get(at))
 }

@@ -4,8 +4,12 @@
 //! The same resources stand below many prefixes (`/v1`, `/openai/v1`, `/api/v1`, `/inference/v1`,
 //! none), so a path is recognised at the leftmost segment from which it makes sense.
 
+mod kind;
+
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use kind::EndpointKind;
 
 use http::{HeaderMap, HeaderName, Method};
 use smallvec::SmallVec;
@@ -49,6 +53,20 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Whether a model goes on with what it is sent, so that a provider may have the beginning in its
+    /// cache.
+    pub const fn is_prompt(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions
+                | Self::Completions
+                | Self::Responses
+                | Self::Messages
+                | Self::GenerateContent
+                | Self::StreamGenerateContent
+        )
+    }
+
     /// The word for it in configuration, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,6 +98,8 @@ impl Endpoint {
 pub struct PathFacts {
     /// What is asked for.
     pub endpoint: Endpoint,
+    /// The same in the configuration's words.
+    pub kind: EndpointKind,
     /// The wire format spoken there, which may be another than the provider's own (Gemini's
     /// `/v1beta/openai/…`, OpenRouter's `/api/v1/messages`).
     pub wire: Wire,
@@ -169,6 +189,7 @@ impl PathFacts {
     pub fn of(endpoint: Endpoint, wire: Wire) -> Self {
         Self {
             endpoint,
+            kind: EndpointKind::of(endpoint, &[]),
             wire,
             model: None,
             model_range: None,
@@ -268,6 +289,12 @@ fn recognise(
     segments: &Segments<'_>,
     at: usize,
 ) -> Option<PathFacts> {
+    let facts = meaning(shared, method, segments, at)?;
+    let kind = EndpointKind::of(facts.endpoint, segments.names().get(at..)?);
+    Some(PathFacts { kind, ..facts })
+}
+
+fn meaning(shared: Wire, method: &Method, segments: &Segments<'_>, at: usize) -> Option<PathFacts> {
     let names = segments.names().get(at..)?;
     let post = method == Method::POST;
     let of = |endpoint, wire| Some(PathFacts::of(endpoint, wire));

@@ -18,8 +18,9 @@ pub struct Ask<'a> {
     pub cost: Cost,
     /// What it has tried already.
     pub tried: &'a Tried,
-    /// The group to take while it can carry the request: its prompt cache is warm.
-    pub preferred: Option<GroupId>,
+    /// What tells its stable prefix from others, if that is long enough for a provider to cache:
+    /// requests that begin alike go to one group while it has room.
+    pub prefix: Option<u64>,
     /// The only group that has what the request names. One that has left the pool means nothing.
     pub stored_in: Option<GroupId>,
     /// Whether it can be sent again.
@@ -57,6 +58,9 @@ pub struct Wait {
     pub until: Moment,
     /// The soonest moment at which one that it has tried can (within the retry budget).
     pub again: Option<Moment>,
+    /// The soonest moment at which time alone lets some untried group carry it: later than `until`
+    /// where that is a guess of when another request ends.
+    pub certain: Moment,
     /// The group that frees first, and what it waits for.
     pub group: GroupId,
     /// What that group waits for.

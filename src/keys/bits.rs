@@ -6,6 +6,7 @@ pub(super) struct Bits([u64; 4]);
 
 impl Bits {
     pub(super) const EMPTY: Self = Self([0; 4]);
+    pub(super) const ALL: Self = Self([u64::MAX; 4]);
 
     pub(super) fn one(slot: u8) -> Self {
         let mut bits = Self::EMPTY;
@@ -49,6 +50,13 @@ impl Bits {
     pub(super) fn without(mut self, other: Self) -> Self {
         for (word, other) in self.0.iter_mut().zip(other.0) {
             *word &= !other;
+        }
+        self
+    }
+
+    pub(super) fn or(mut self, other: Self) -> Self {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word |= other;
         }
         self
     }

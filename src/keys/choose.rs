@@ -1,26 +1,36 @@
 //! The choice of a key for a request.
 
 use crate::clock::Moment;
-use crate::limits::{Binding, Cost};
+use crate::limits::{Binding, Cost, Priority};
 
+use super::affinity;
 use super::ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 use super::bits::{Bits, Dice};
+use super::gate::Cause;
 use super::group::{Standing, Why};
-use super::pool::{Access, KeyId, Pool, Probe, Reservation};
+use super::models::Model;
+use super::pool::{Access, KeyId, Pool, Probe, Reservation, account};
+use super::refusals::Refusal;
 
 /// Groups drawn at random before all are looked at.
 const DRAWS: u32 = 4;
+/// A group has room for its own prefixes while so much of its scarcest limit is left, of 1,024: the
+/// rest is for what can go nowhere else.
+const ROOM: u32 = 64;
 
 /// What a request can choose from.
 pub(super) struct Field {
-    model: u8,
+    pub(super) model: u8,
     access: Access,
     /// Keys that may serve it at all: allowed, and not forbidden the model.
-    keys: Bits,
+    pub(super) keys: Bits,
     /// Those of them that may be sent to now, and were not tried.
     open: Bits,
     pub(super) groups: Bits,
 }
+
+/// Until when limits would have held a request back, and which.
+pub type Held = (Moment, Option<Binding>);
 
 /// A group, and those of its keys that come into question for a model.
 #[derive(Clone, Copy)]
@@ -36,6 +46,8 @@ pub(super) struct Survey {
     pub(super) best: Option<(u8, u32)>,
     pub(super) due: Option<u8>,
     pub(super) untried: Option<(Moment, u8, Why)>,
+    /// When time alone opens an untried group.
+    pub(super) certain: Option<Moment>,
     pub(super) again: Option<(Moment, Option<Why>)>,
     pub(super) causes: Causes,
     pub(super) oversized: Option<Binding>,
@@ -49,9 +61,40 @@ impl Pool {
     /// Of two groups drawn by weight the one with more left is taken. That costs the same for one
     /// key as for 256; only when four draws in a row find nothing free are all groups looked at.
     pub fn choose(&mut self, ask: &Ask<'_>, now: Moment) -> Choice {
+        self.choose_within(Bits::ALL, ask, now)
+    }
+
+    /// The same whatever limits say: of a request that they would not carry now, with the moment and
+    /// the limit that it would have to wait for, or [`Moment::NEVER`] if no waiting helps. `None` if
+    /// something else than a limit is in the way.
+    pub(super) fn choose_anyway(
+        &mut self,
+        ask: &Ask<'_>,
+        now: Moment,
+    ) -> Option<(Reservation, Option<Held>)> {
+        let (group, held) = match self.choose(ask, now) {
+            Choice::Send(reservation) => return Some((reservation, None)),
+            Choice::Wait(wait) if wait.cause == Cause::Rate => {
+                (Some(wait.group.slot), (wait.until, wait.binding))
+            }
+            Choice::Nothing(Nothing::Oversized(binding)) => {
+                let groups = self.field(ask, now).groups.without(ask.tried.groups);
+                (groups.iter().next(), (Moment::NEVER, Some(binding)))
+            }
+            Choice::Wait(_) | Choice::Nothing(_) => return None,
+        };
+        let field = self.field(ask, now);
+        let pick = Pick { group: group?, keys: field.open, model: field.model };
+        let reservation = self.take(pick, ask, &mut Dice(ask.random), now)?;
+        Some((reservation, Some(held)))
+    }
+
+    /// The same among these groups only.
+    pub(super) fn choose_within(&mut self, groups: Bits, ask: &Ask<'_>, now: Moment) -> Choice {
         self.looked = 0;
         self.rack.tick(now);
-        let field = self.field(ask, now);
+        let mut field = self.field(ask, now);
+        field.groups = field.groups.and(groups);
         if ask.tried.not_found() {
             return Choice::Nothing(Nothing::AllForbidden);
         }
@@ -99,13 +142,16 @@ impl Pool {
         };
         let closed = self.models.get(model)?.closed;
         let mut groups = field.groups.without(closed).without(ask.tried.groups);
-        let preferred = ask.preferred.filter(|id| self.group_id(id.slot) == Some(*id));
-        if let Some(id) = preferred.filter(|id| groups.contains(id.slot)) {
-            let pick = Pick { group: id.slot, keys, model };
-            if let Some(Standing::Open(_)) = self.look(pick, &ask.cost, now) {
-                return Some(pick);
+        if let Some(prefix) = ask.prefix {
+            // Among all that could serve, so that one which is closed comes back to its own.
+            let favourites = affinity::favourites(prefix, field.groups, &self.groups);
+            for group in favourites.into_iter().flatten().filter(|slot| groups.contains(*slot)) {
+                let pick = Pick { group, keys, model };
+                match self.look(pick, &ask.cost, now) {
+                    Some(Standing::Open(free)) if free >= ROOM => return Some(pick),
+                    _ => {}
+                }
             }
-            groups.remove(id.slot);
         }
         let mut first: Option<(Pick, u32)> = None;
         for _ in 0..DRAWS {
@@ -128,16 +174,29 @@ impl Pool {
     /// remembered for the next one.
     fn look(&mut self, pick: Pick, cost: &Cost, now: Moment) -> Option<Standing> {
         self.looked += 1;
-        let Self { groups, models, spec, .. } = self;
+        let terms = self.terms();
+        let Self { groups, models, spec, counted, .. } = self;
         let group = groups.get_mut(usize::from(pick.group))?.as_mut()?;
         if group.keys.and(pick.keys).is_empty() {
             return None;
         }
         let model = models.get_mut(pick.model)?;
-        group.cell_or_make((pick.model, &model.name), &spec.limits, spec.learning);
+        if let Some(refusal) = model.refusals.same(pick.group, cost, now) {
+            return Some(Standing::Shut(refusal.until, refusal.why));
+        }
+        let made = group.cell_or_make((pick.model, &model.name), &spec.limits, terms);
+        if made.is_some()
+            && !counted.is_empty()
+            && let Some(now) = terms.now(now)
+        {
+            counted.restore(group, (pick.model, &model.name), now);
+        }
         let standing = group.standing(pick.model, cost, now);
-        if let Standing::Shut(until, Why { for_all: true, .. }) = standing {
-            model.shut(pick.group, until);
+        if let Standing::Shut(until, why) = standing {
+            if why.for_all {
+                model.shut(pick.group, until);
+            }
+            model.refusals.remember(pick.group, Refusal { cost: *cost, until, why });
         }
         Some(standing)
     }
@@ -164,6 +223,7 @@ impl Pool {
             return Choice::Wait(Wait {
                 until,
                 again: survey.again.map(|(at, _)| at),
+                certain: survey.certain.unwrap_or(Moment::NEVER),
                 group,
                 cause: why.cause,
                 binding: why.binding,
@@ -188,7 +248,19 @@ impl Pool {
 
     fn survey(&mut self, field: &Field, ask: &Ask<'_>, now: Moment) -> Survey {
         let mut survey = Survey::default();
-        for slot in field.groups.iter() {
+        let mut rest = field.groups;
+        let all_open =
+            |model: &&Model| model.keys.and(field.access.keys).without(field.open).is_empty();
+        if let Some(model) = self.models.get(field.model).filter(all_open) {
+            // Whoever waits asks again and again: most groups answer from memory.
+            for slot in field.groups.without(ask.tried.groups).iter() {
+                if let Some(refusal) = model.refusals.same(slot, &ask.cost, now) {
+                    survey.add(slot, Standing::Shut(refusal.until, refusal.why));
+                    rest.remove(slot);
+                }
+            }
+        }
+        for slot in rest.iter() {
             self.survey_one(slot, field, ask, now, &mut survey);
         }
         survey
@@ -238,10 +310,7 @@ impl Pool {
         let keys = if tried { permitted } else { untried };
         let ready = keys.and(self.rack.ready);
         let standing = if ready.is_empty() {
-            let resting = self.rack.soonest(keys, now);
-            resting.map(|(until, cause)| {
-                Standing::Shut(until, Why { cause, binding: None, for_all: false })
-            })
+            self.rack.soonest(keys, now).map(|(until, why)| Standing::Shut(until, why))
         } else {
             self.look(Pick { group: slot, keys: ready, model: field.model }, &ask.cost, now)
         };
@@ -291,7 +360,6 @@ impl Pool {
             keys = sure;
         }
         let key = self.rack.weights.draw(keys, dice)?;
-        group.version += 1;
         let probing = group.probe(model, now);
         let cell = group.cell_mut(model)?;
         let own = cell.ledger.take(&ask.cost, now);
@@ -300,8 +368,10 @@ impl Pool {
         for shared in group.common.iter_mut().filter(|shared| ids.contains(&shared.id)) {
             common.push((shared.id, shared.ledger.take(&ask.cost, now)));
         }
+        self.happened(slot, model);
         let due = self.rack.due.contains(key);
         self.rack.sent(key, now);
+        self.watch(account(slot, model), &ask.cost, now);
         self.in_flight += 1;
         let generation = self.rack.get(key)?.generation;
         Some(Reservation {
@@ -311,6 +381,7 @@ impl Pool {
             own,
             common,
             probe: if probing || due { Probe::Yes } else { Probe::No },
+            whose: (Priority::Normal, 0),
         })
     }
 }
@@ -333,6 +404,9 @@ impl Survey {
                 self.causes.insert(why.cause);
                 if self.untried.is_none_or(|(soonest, ..)| until < soonest) {
                     self.untried = Some((until, slot, why));
+                }
+                if !why.guess && self.certain.is_none_or(|soonest| until < soonest) {
+                    self.certain = Some(until);
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::gate::Cause;
 use super::pool::Pool;
 
 /// Why one group cannot carry a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
     /// The group's name.
     pub group: Box<str>,
@@ -17,6 +17,8 @@ pub struct Reason {
     pub obstacle: Obstacle,
     /// The limit that decides, where it is one.
     pub limit: Option<&'static str>,
+    /// What is left of that limit, of 1; less than nothing in debt.
+    pub level: Option<f64>,
     /// When it is out of the way, where time does that.
     pub until: Option<Moment>,
 }
@@ -45,9 +47,11 @@ impl Pool {
         for slot in field.groups.iter() {
             let mut survey = Survey::default();
             self.survey_one(slot, &field, ask, now, &mut survey);
-            let Some((obstacle, limit, until)) = obstacle(&survey) else { continue };
+            let Some((obstacle, binding, until)) = obstacle(&survey) else { continue };
             let Some(Some(group)) = self.groups.get(usize::from(slot)) else { continue };
-            reasons.push(Reason { group: group.name.clone(), obstacle, limit, until });
+            let limit = binding.map(Binding::name);
+            let level = binding.and_then(|binding| group.level(field.model, binding, now));
+            reasons.push(Reason { group: group.name.clone(), obstacle, limit, level, until });
         }
         reasons
     }
@@ -64,23 +68,21 @@ impl Pool {
     }
 
     /// Whether some key is for that caller and no other.
-    pub fn has_keys_of(&self, caller: &str) -> bool {
+    pub(super) fn has_keys_of(&self, caller: &str) -> bool {
         self.callers.iter().any(|(name, _)| **name == *caller)
     }
 }
 
-fn obstacle(survey: &Survey) -> Option<(Obstacle, Option<&'static str>, Option<Moment>)> {
+fn obstacle(survey: &Survey) -> Option<(Obstacle, Option<Binding>, Option<Moment>)> {
     if let Some((until, _, why)) = survey.untried {
-        let limit = why.binding.map(Binding::name);
-        return Some((Obstacle::Closed(why.cause), limit, Some(until)));
+        return Some((Obstacle::Closed(why.cause), why.binding, Some(until)));
     }
     if let Some((until, why)) = survey.again {
         let obstacle = why.map_or(Obstacle::Tried, |why| Obstacle::Closed(why.cause));
-        let limit = why.and_then(|why| why.binding).map(Binding::name);
-        return Some((obstacle, limit, Some(until)));
+        return Some((obstacle, why.and_then(|why| why.binding), Some(until)));
     }
     if let Some(binding) = survey.oversized {
-        return Some((Obstacle::Oversized, Some(binding.name()), None));
+        return Some((Obstacle::Oversized, Some(binding), None));
     }
     if !survey.forbidden.is_empty() {
         return Some((Obstacle::Forbidden, None, None));

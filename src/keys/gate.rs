@@ -137,6 +137,11 @@ impl Gate {
         }
     }
 
+    /// Whether a request is finding out if it can open.
+    pub(super) const fn is_probing(&self) -> bool {
+        matches!(self, Self::Probing(..))
+    }
+
     pub(super) const fn closure(&self) -> Option<&Closure> {
         match self {
             Self::Open => None,

@@ -2,9 +2,10 @@
 
 use smallvec::SmallVec;
 
-use crate::clock::Moment;
-use crate::limits::{Binding, Blocked, Cost, Holds, Learning, Ledger};
+use crate::clock::{Moment, Now};
+use crate::limits::{AHEAD, Binding, Blocked, Cost, Holds, Ledger, Measure, Supply, Terms};
 
+use super::affinity;
 use super::bits::Bits;
 use super::circuit::Circuit;
 use super::gate::{Cause, Door, Gate};
@@ -24,15 +25,17 @@ pub(super) struct Group {
     pub(super) common: Vec<Common>,
     next_common: u32,
     cells: Vec<Option<Box<Cell>>>,
-    /// Counts what happens to it, so that what was worked out before can be told from what holds.
-    pub(super) version: u64,
+    /// What its name contributes where prefixes choose a group.
+    pub(super) mark: u64,
+    /// Its share of the traffic: that of its heaviest key.
+    pub(super) weight: u32,
 }
 
 /// A limit that several models draw on together.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) id: u32,
-    models: Vec<Pattern>,
+    pub(super) models: Vec<Pattern>,
     pub(super) ledger: Ledger,
 }
 
@@ -45,17 +48,6 @@ pub(super) struct Cell {
     /// Closed by a quota of this model alone.
     pub(super) quota: Gate,
     pub(super) circuit: Circuit,
-    /// The latest answer that was no, for those who ask again.
-    refusal: Option<Refusal>,
-}
-
-/// A request of that cost cannot be carried before `until`, unless something happens before.
-#[derive(Clone, Copy, Debug)]
-struct Refusal {
-    version: u64,
-    cost: Cost,
-    until: Moment,
-    why: Why,
 }
 
 /// Whether a group can carry a request now.
@@ -79,6 +71,8 @@ pub(super) struct Why {
     pub(super) binding: Option<Binding>,
     /// Whether it is so whatever the request costs.
     pub(super) for_all: bool,
+    /// Whether the moment is a guess: something that is under way ends it, and nobody knows when.
+    pub(super) guess: bool,
 }
 
 impl Group {
@@ -92,55 +86,54 @@ impl Group {
             common: Vec::new(),
             next_common: 0,
             cells: Vec::new(),
-            version: 0,
+            mark: affinity::mark(name),
+            weight: 1,
         }
     }
 
     /// The configuration changed.
-    pub(super) fn revise(&mut self, limits: &[LimitSpec], learning: Learning, now: Moment) {
-        self.version += 1;
+    pub(super) fn revise(&mut self, limits: &[LimitSpec], terms: Terms, now: Moment) {
         let together = |limit: &&LimitSpec| limit.reach == Reach::Together;
         let name = &*self.name;
         let mut common = Vec::new();
         for limit in limits.iter().filter(together).filter(|limit| limit.holds_for(name)) {
             let same = self.common.iter().position(|common| common.models == limit.models);
             if let Some(mut kept) = same.map(|index| self.common.swap_remove(index)) {
-                kept.ledger.revise(&limit.rules, learning, now);
+                kept.ledger.revise(&limit.rules, terms, now);
                 common.push(kept);
             } else {
                 self.next_common += 1;
-                let ledger = Ledger::new(&limit.rules, learning);
+                let ledger = Ledger::new(&limit.rules, terms);
                 common.push(Common { id: self.next_common, models: limit.models.clone(), ledger });
             }
         }
         self.common = common;
     }
 
-    /// The cell of a model, made where there is none. `model` is its slot and its name.
+    /// Makes the cell of a model, where there is none: then it is returned. `model` is its slot and
+    /// its name.
     pub(super) fn cell_or_make(
         &mut self,
         model: (u8, &str),
         limits: &[LimitSpec],
-        learning: Learning,
-    ) {
+        terms: Terms,
+    ) -> Option<&mut Cell> {
         let index = usize::from(model.0);
         if self.cells.get(index).is_some_and(Option::is_some) {
-            return;
+            return None;
         }
         if self.cells.len() <= index {
             self.cells.resize_with(index + 1, || None);
         }
         let rules = rules_for(limits, &self.name, model.1);
         let cell = Cell {
-            ledger: Ledger::new(&rules, learning),
+            ledger: Ledger::new(&rules, terms),
             common: self.common_of(model.1),
             quota: Gate::default(),
             circuit: Circuit::default(),
-            refusal: None,
         };
-        if let Some(place) = self.cells.get_mut(index) {
-            *place = Some(Box::new(cell));
-        }
+        let place = self.cells.get_mut(index)?;
+        Some(place.insert(Box::new(cell)))
     }
 
     /// The configuration changed: so do the limits of this model.
@@ -148,14 +141,22 @@ impl Group {
         &mut self,
         model: (u8, &str),
         limits: &[LimitSpec],
-        learning: Learning,
+        terms: Terms,
         now: Moment,
     ) {
         let common = self.common_of(model.1);
         let rules = rules_for(limits, &self.name, model.1);
         if let Some(cell) = self.cell_mut(model.0) {
-            cell.ledger.revise(&rules, learning, now);
+            cell.ledger.revise(&rules, terms, now);
             cell.common = common;
+        }
+    }
+
+    /// What the wall's clock reads.
+    pub(super) fn set_wall(&mut self, now: Now) {
+        let own = self.cells.iter_mut().flatten().map(|cell| &mut cell.ledger);
+        for ledger in own.chain(self.common.iter_mut().map(|common| &mut common.ledger)) {
+            ledger.set_wall(now);
         }
     }
 
@@ -182,28 +183,7 @@ impl Group {
 
     /// Whether a request of that cost can be carried now. Where several things are in the way, the
     /// one that ends last is told.
-    ///
-    /// The one at the head of a queue asks again whenever something happens; all groups to which
-    /// nothing did answer from memory.
     pub(super) fn standing(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
-        let version = self.version;
-        let Some(cell) = self.cell_mut(model) else { return Standing::Open(FREE_UNKNOWN) };
-        if let Some(refusal) = cell.refusal.filter(|refusal| refusal.version == version)
-            && refusal.cost == *cost
-            && now < refusal.until
-        {
-            return Standing::Shut(refusal.until, refusal.why);
-        }
-        let standing = self.work_out(model, cost, now);
-        if let Standing::Shut(until, why) = standing
-            && let Some(cell) = self.cell_mut(model)
-        {
-            cell.refusal = Some(Refusal { version, cost: *cost, until, why });
-        }
-        standing
-    }
-
-    fn work_out(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
         let Self { gate, holds, common, cells, .. } = self;
         let Some(cell) = cells.get_mut(usize::from(model)).and_then(Option::as_deref_mut) else {
             return Standing::Open(FREE_UNKNOWN);
@@ -215,13 +195,15 @@ impl Group {
                 Door::Open => {}
                 Door::Due => due = true,
                 Door::Closed(until, cause) => {
-                    worst.consider(until, Why { cause, binding: None, for_all: true });
+                    let (binding, guess) = (None, gate.is_probing());
+                    worst.consider(until, Why { cause, binding, for_all: true, guess });
                 }
             }
         }
         let (until, dimension) = holds.until(cost);
         let binding = Some(Binding::Held(dimension));
-        worst.consider(until, Why { cause: Cause::Rate, binding, for_all: dimension.is_none() });
+        let rate = Why { cause: Cause::Rate, binding, for_all: dimension.is_none(), guess: false };
+        worst.consider(until, rate);
         let mut free = FREE_UNKNOWN;
         let mine = common.iter_mut().filter(|common| cell.common.contains(&common.id));
         let ledgers = mine.map(|common| &mut common.ledger).chain([&mut cell.ledger]);
@@ -231,8 +213,8 @@ impl Group {
                 Err(Blocked::Oversized(binding)) => return Standing::Oversized(binding),
                 Err(Blocked::Until(until, binding)) => {
                     let for_all = binding == Binding::Held(None);
-                    let why = Why { cause: Cause::Rate, binding: Some(binding), for_all };
-                    worst.consider(until, why);
+                    let guess = matches!(binding, Binding::Limit(Measure::Concurrency, _));
+                    worst.consider(until, Why { binding: Some(binding), for_all, guess, ..rate });
                 }
             }
         }
@@ -241,6 +223,49 @@ impl Group {
             None if due => Standing::Due,
             None => Standing::Open(free),
         }
+    }
+
+    /// Whether a request of `cost` could still be carried at `at` if one of `more` were carried now.
+    pub(super) fn spares(&self, model: u8, cost: &Cost, more: &Cost, at: Moment) -> bool {
+        let both = cost.plus(*more);
+        self.cell(model)
+            .is_none_or(|cell| self.ledgers(cell).all(|ledger| ledger.would_carry(&both, at)))
+    }
+
+    /// What it can give to a model from now on.
+    pub(super) fn supply(&self, model: u8, now: Moment) -> Supply {
+        let Some(cell) = self.cell(model) else { return [Cost::UNLIMITED; AHEAD.len()] };
+        let gates = [&self.gate, &cell.quota, &cell.circuit.gate];
+        let closed = gates.into_iter().filter_map(|gate| match gate.door(now) {
+            Door::Closed(until, _) => Some(until),
+            Door::Open | Door::Due => None,
+        });
+        let held = self.holds.until(&Cost::ANY).0.max(cell.ledger.held_until(&Cost::ANY));
+        let opens = closed.fold(held, Moment::max);
+        let mut supply = cell.ledger.supply(now);
+        for common in self.common.iter().filter(|common| cell.common.contains(&common.id)) {
+            for (least, other) in supply.iter_mut().zip(common.ledger.supply(now)) {
+                *least = least.least(other);
+            }
+        }
+        for (sum, _) in supply.iter_mut().zip(AHEAD).filter(|(_, time)| now + *time < opens) {
+            *sum = Cost::default();
+        }
+        supply
+    }
+
+    /// What is left of that limit, of 1: of the scarcest, where several have its name.
+    pub(super) fn level(&self, model: u8, binding: Binding, now: Moment) -> Option<f64> {
+        let Binding::Limit(measure, window) = binding else { return None };
+        let levels = self.ledgers(self.cell(model)?).flat_map(|ledger| ledger.levels(now));
+        let mine = levels.filter(|level| level.measure == measure && level.window == window);
+        mine.map(|level| level.level).min_by(f64::total_cmp)
+    }
+
+    /// All limits that count a cell's model.
+    fn ledgers<'g>(&'g self, cell: &'g Cell) -> impl Iterator<Item = &'g Ledger> {
+        let mine = self.common.iter().filter(|common| cell.common.contains(&common.id));
+        mine.map(|common| &common.ledger).chain([&cell.ledger])
     }
 
     /// A request was sent at `sent`: if something is due to be tried, it is the one that tries.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::clock::Moment;
 
 use super::bits::Bits;
+use super::refusals::Refusals;
 
 /// Model names, interned. The table is bounded: the name asked for least recently makes way.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,7 @@ pub(super) struct Models {
     numbers: HashMap<Box<str>, u8>,
     pub(super) list: Vec<Model>,
     tick: u64,
+    reopened: u64,
 }
 
 /// One model, and which keys and groups can serve it.
@@ -30,6 +32,7 @@ pub(super) struct Model {
     /// Groups known to carry nothing for it before `wake`, or until something happens to them.
     pub(super) closed: Bits,
     pub(super) wake: Moment,
+    pub(super) refusals: Refusals,
 }
 
 /// A model for as long as it stays in the table.
@@ -53,6 +56,16 @@ impl Models {
         Some(slot)
     }
 
+    /// The same, without having asked for it.
+    pub(super) fn slot(&self, name: &str) -> Option<u8> {
+        self.numbers.get(name).copied()
+    }
+
+    /// How often something opened that concerns all models.
+    pub(super) const fn reopened(&self) -> u64 {
+        self.reopened
+    }
+
     /// Takes a name in. A slot that is used again has nothing to do with its former model.
     pub(super) fn insert(&mut self, name: &str, groups: usize) -> u8 {
         self.tick += 1;
@@ -67,6 +80,7 @@ impl Models {
             forbidden_until: Vec::new(),
             closed: Bits::EMPTY,
             wake: Moment::NEVER,
+            refusals: Refusals::default(),
         };
         let slot = if self.list.len() < bound {
             self.list.push(model);
@@ -103,6 +117,12 @@ impl Models {
         self.get_mut(id.slot).filter(|model| model.generation == id.generation)
     }
 
+    /// The name of the model of that id, unless it has made way.
+    pub(super) fn name(&self, id: ModelId) -> Option<&str> {
+        let model = self.get(id.slot).filter(|model| model.generation == id.generation)?;
+        Some(&model.name)
+    }
+
     /// That group carries nothing before `until`, whatever the model.
     pub(super) fn shut(&mut self, group: u8, until: Moment) {
         for model in &mut self.list {
@@ -111,9 +131,18 @@ impl Models {
     }
 
     /// Something happened to a group: what was known of it is looked at again.
+    /// What was found of exhausted groups may not hold any more.
+    pub(super) fn forget_refusals(&mut self) {
+        for model in &mut self.list {
+            model.refusals = Refusals::default();
+        }
+    }
+
     pub(super) fn reopen(&mut self, group: u8) {
+        self.reopened = self.reopened.wrapping_add(1);
         for model in &mut self.list {
             model.closed.remove(group);
+            model.refusals.forget(group);
         }
     }
 }
@@ -152,6 +181,7 @@ impl Model {
 
     /// That group carries nothing before `until`.
     pub(super) fn shut(&mut self, group: u8, until: Moment) {
+        self.refusals.forget(group);
         self.closed.insert(group);
         self.wake = self.wake.min(until);
     }

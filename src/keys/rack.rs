@@ -7,6 +7,7 @@ use crate::limits::jitter;
 
 use super::bits::{Bits, Weights};
 use super::gate::{Cause, SOON};
+use super::group::Why;
 use super::secret::Fingerprint;
 use super::spec::Pattern;
 
@@ -78,6 +79,7 @@ pub(super) struct Rack {
     pub(super) disabled: Bits,
     pub(super) present: Bits,
     wake: Moment,
+    changes: u64,
 }
 
 impl Rack {
@@ -159,6 +161,7 @@ impl Rack {
     }
 
     fn become_(&mut self, slot: u8, health: Health, now: Moment) {
+        self.changes = self.changes.wrapping_add(1);
         if let Some(key) = self.get_mut(slot) {
             key.health = health;
         }
@@ -229,9 +232,19 @@ impl Rack {
     }
 
     /// When the first of `keys` may be sent to, and what it waits for.
-    pub(super) fn soonest(&self, keys: Bits, now: Moment) -> Option<(Moment, Cause)> {
+    pub(super) fn soonest(&self, keys: Bits, now: Moment) -> Option<(Moment, Why)> {
         let keys = keys.iter().filter_map(|slot| self.get(slot));
-        keys.filter_map(|key| Some((key.expected_at(now), key.cause()?))).min_by_key(|(at, _)| *at)
+        let reasons = keys.filter_map(|key| {
+            let (until, cause) = (key.expected_at(now), key.cause()?);
+            let guess = until < key.ready_at();
+            Some((until, Why { cause, binding: None, for_all: false, guess }))
+        });
+        reasons.min_by_key(|(until, _)| *until)
+    }
+
+    /// How often a key's health has changed.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// When time changes something, the soonest.

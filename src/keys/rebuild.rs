@@ -9,7 +9,7 @@ use super::group::Group;
 use super::pool::{Access, GroupId, KeyId, Pool};
 use super::rack::NewKey;
 use super::secret::Fingerprint;
-use super::spec::{KeySpec, Spec};
+use super::spec::{KeySpec, LimitSpec, Spec};
 
 /// What became of the keys of a [`Spec`].
 #[derive(Clone, Debug, Default)]
@@ -157,7 +157,9 @@ impl Pool {
             Some(place) => *place = Some(group),
             None => self.groups.push(Some(group)),
         }
-        u8::try_from(slot).unwrap_or(u8::MAX)
+        let slot = u8::try_from(slot).unwrap_or(u8::MAX);
+        self.forget_group(slot);
+        slot
     }
 
     /// Works out again whatever follows from the configuration.
@@ -172,6 +174,9 @@ impl Pool {
             if let Some(heaviest) = heaviest.get_mut(usize::from(group)) {
                 *heaviest = weight.max(*heaviest);
                 self.group_weights.set(group, *heaviest);
+                if let Some(Some(group)) = self.groups.get_mut(usize::from(group)) {
+                    group.weight = *heaviest;
+                }
             }
         }
         self.connect_callers();
@@ -179,11 +184,23 @@ impl Pool {
         for slot in models {
             self.connect_model(slot);
         }
+        self.revise_limits(now);
+    }
+
+    /// Other limits hold now; the keys stay as they are.
+    pub fn set_limits(&mut self, limits: Vec<LimitSpec>, now: Moment) {
+        self.spec.limits = limits;
+        self.revise_limits(now);
+        self.models.forget_refusals();
+    }
+
+    fn revise_limits(&mut self, now: Moment) {
+        let terms = self.terms();
         let Self { groups, models, spec, .. } = self;
         for group in groups.iter_mut().flatten() {
-            group.revise(&spec.limits, spec.learning, now);
+            group.revise(&spec.limits, terms, now);
             for (slot, model) in (0..=u8::MAX).zip(&models.list) {
-                group.revise_cell((slot, &model.name), &spec.limits, spec.learning, now);
+                group.revise_cell((slot, &model.name), &spec.limits, terms, now);
             }
         }
     }
@@ -214,6 +231,7 @@ impl Pool {
         let Some(model) = self.models.get_mut(slot) else { return };
         (model.keys, model.groups) = (Bits::EMPTY, Bits::EMPTY);
         (model.closed, model.wake) = (Bits::EMPTY, Moment::NEVER);
+        model.refusals.clear();
         for (slot, key) in self.rack.iter() {
             let any = key.models.is_empty();
             if any || key.models.iter().any(|pattern| pattern.matches(&model.name)) {

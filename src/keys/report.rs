@@ -26,6 +26,9 @@ pub enum Event {
     BreakerOpened(GroupId, Moment),
     /// It closed.
     BreakerClosed(GroupId),
+    /// What the second group spends is missing in the first: the two seem to draw on the same limits,
+    /// and ought to be one group.
+    SharedQuota(GroupId, GroupId),
 }
 
 /// A quota that says no reset is looked at again after this.
@@ -46,26 +49,33 @@ impl Pool {
     ) -> Option<Event> {
         let sent = attempt.at();
         let news = News { sent, told: judgement.retry_at, now, random };
+        let event = self.act(attempt, judgement, &news);
+        self.happened(attempt.group.slot, attempt.model.slot);
+        event
+    }
+
+    fn act(&mut self, attempt: &Reservation, judgement: &Judgement, news: &News) -> Option<Event> {
+        let (now, random) = (news.now, news.random);
         match judgement.verdict {
             Verdict::Ok | Verdict::RequestInvalid => {
-                self.carried(attempt);
+                self.carried(attempt, now);
                 self.worked(attempt, now)
             }
             Verdict::RateLimited => {
                 if !judgement.oversized {
-                    self.hold(attempt, judgement, &news);
+                    self.hold(attempt, judgement, news);
                 }
                 self.worked(attempt, now)
             }
             Verdict::QuotaExhausted => {
                 self.answered(attempt, now);
-                self.close(attempt, judgement.scope, Cause::Quota, QUOTA, &news)
+                self.close(attempt, judgement.scope, Cause::Quota, QUOTA, news)
             }
             Verdict::BillingExhausted => {
                 self.answered(attempt, now);
-                self.close(attempt, Scope::Group, Cause::Billing, BENCH, &news)
+                self.close(attempt, Scope::Group, Cause::Billing, BENCH, news)
             }
-            Verdict::Suspended => self.close(attempt, Scope::Group, Cause::Suspended, BENCH, &news),
+            Verdict::Suspended => self.close(attempt, Scope::Group, Cause::Suspended, BENCH, news),
             Verdict::KeyInvalid => self.refused(attempt, now, random),
             Verdict::KeyForbidden => {
                 let event = self.answered(attempt, now);
@@ -76,20 +86,24 @@ impl Pool {
                 }
                 event
             }
-            Verdict::Overloaded | Verdict::ServerError => self.failed(attempt, &news),
+            Verdict::Overloaded | Verdict::ServerError => {
+                self.strain(attempt, judgement.verdict, now);
+                self.failed(attempt, news)
+            }
             Verdict::Timeout | Verdict::ConnectFailed | Verdict::MidStream => {
-                self.failed(attempt, &News { told: None, ..news })
+                self.strain(attempt, judgement.verdict, now);
+                self.failed(attempt, &News { told: None, ..*news })
             }
         }
     }
 
     /// No rate limit stood in the way.
-    fn carried(&mut self, attempt: &Reservation) {
+    fn carried(&mut self, attempt: &Reservation, now: Moment) {
         let known = self.models.live(attempt.model).is_some();
         let Some(group) = live(&mut self.groups, attempt.group) else { return };
         group.holds.carried(attempt.at());
         if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
-            cell.ledger.carried(&attempt.own);
+            cell.ledger.carried(&attempt.own, now);
         }
     }
 
@@ -189,6 +203,18 @@ impl Pool {
             Some(KeyState::Resting) => Some(Event::KeyResting(attempt.key)),
             Some(KeyState::Disabled) => Some(Event::KeyDisabled(attempt.key)),
             _ => closed,
+        }
+    }
+
+    /// It may be that the provider has too many of our requests at once.
+    fn strain(&mut self, attempt: &Reservation, verdict: Verdict, now: Moment) {
+        let known = self.models.live(attempt.model).is_some();
+        let Some(group) = live(&mut self.groups, attempt.group) else { return };
+        let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) else { return };
+        if verdict == Verdict::Overloaded {
+            cell.ledger.overloaded(&attempt.own, now);
+        } else if verdict != Verdict::ConnectFailed {
+            cell.ledger.failed(&attempt.own, now);
         }
     }
 

@@ -125,7 +125,7 @@ impl Pool {
     }
 
     fn group_status(&self, slot: u8, group: &Group, now: Moment) -> GroupStatus {
-        let held = group.holds.until(&ANY).0;
+        let held = group.holds.until(&Cost::ANY).0;
         let (state, until) = state_of(&group.gate, held, now);
         let models = (0..=u8::MAX).zip(&self.models.list);
         let models = models
@@ -146,10 +146,10 @@ impl Pool {
         let of_groups = groups.flat_map(|group| {
             let cells = slots.clone().zip(&self.models.list);
             let cells = cells.filter_map(|(slot, _)| group.cell(slot)).flat_map(|cell| {
-                let held = cell.ledger.held_until(&ANY);
+                let held = cell.ledger.held_until(&Cost::ANY);
                 [Some(held), until(&cell.quota), until(&cell.circuit.gate)]
             });
-            cells.chain([until(&group.gate), Some(group.holds.until(&ANY).0)])
+            cells.chain([until(&group.gate), Some(group.holds.until(&Cost::ANY).0)])
         });
         let of_models = self.models.list.iter().map(super::models::Model::forbidden_until);
         let all = of_groups.chain(of_models).flatten().chain([self.rack.wake()]);
@@ -157,11 +157,8 @@ impl Pool {
     }
 }
 
-/// A request that costs some of everything.
-const ANY: Cost = Cost { requests: 1, tokens: 1, input: 1, output: 1 };
-
 fn model_status(name: &str, cell: &Cell, now: Moment) -> ModelStatus {
-    let (state, until) = state_of(&cell.quota, cell.ledger.held_until(&ANY), now);
+    let (state, until) = state_of(&cell.quota, cell.ledger.held_until(&Cost::ANY), now);
     let breaker = match cell.circuit.gate {
         Gate::Open => BreakerState::Closed,
         Gate::Probing(..) => BreakerState::HalfOpen,

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::attempt::{Admitted, Trial};
-use super::charge;
-use super::desk::Found;
+use super::desk::{Arrival, Found};
 use super::entry::InBody;
+use super::wait::{Bell, Waiter};
 use crate::clock::Moment;
-use crate::formats::Dialect;
+use crate::formats::{Facts, models};
 use crate::keys::{Ask, Backoff, Body, Nothing, Tried};
+use crate::limits::{Binding, Claim, Cost, Mode};
+use crate::telemetry::Would;
 
 /// Moving on takes no waiting: so long after its arrival even a request that does not wait at all may
 /// be sent once more, to find a key that works.
 const MOVING_ON: Duration = Duration::from_secs(1);
 
 /// What can be done now.
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 enum View {
     Go(Admitted),
-    /// Nothing before that moment, when what was tried may be tried again.
-    Again(Moment),
-    /// Nothing before that moment, unless something changes, for whoever is the first in line.
-    Line(Moment),
+    /// Nothing before that moment, unless it is called.
+    Wait(Moment),
     Stuck,
 }
 
@@ -36,18 +35,72 @@ impl Trial<'_> {
             if self.is_over(now) {
                 break None;
             }
+            if self.exchange.snapshot.mode == Mode::Observe
+                && let Some(admitted) = self.observe(now)
+            {
+                break Some(admitted);
+            }
             match self.look(now) {
                 View::Go(admitted) => break Some(admitted),
-                View::Again(until) | View::Line(until) if self.has_time(until, now) => {
-                    self.wait(until).await;
-                }
-                View::Again(_) | View::Line(_) | View::Stuck => break None,
+                View::Wait(until) => self.wait(until).await,
+                View::Stuck => break None,
             }
         };
+        // Called by several targets at once, it goes to one, and the others have theirs back.
+        self.bell = None;
         for leg in &mut self.legs {
             leg.place = None;
         }
         admitted
+    }
+
+    /// Takes capacity at once, of the first target that has a key, whatever limits say; what would have
+    /// been done otherwise is counted.
+    fn observe(&mut self, now: Moment) -> Option<Admitted> {
+        for target in 0..self.legs.len() {
+            let desk = Arc::clone(&self.provider(target)?.desk);
+            let ask = self.ask(target);
+            let claim = self.claim(&ask, self.exchange.deadline);
+            let Some((card, spending, held)) = desk.send_anyway(&ask, &claim, now) else {
+                continue;
+            };
+            let (spending, model) = (spending.about(&self.errand.facts), ask.model.to_owned());
+            if let Some((until, binding)) = held {
+                self.foresee((target, &model), (until, binding), now);
+            }
+            return Some(Admitted { target, card, spending });
+        }
+        None
+    }
+
+    /// Counts what would have been done to a request that a limit of its first target would not have
+    /// carried before that moment.
+    fn foresee(
+        &mut self,
+        (target, model): (usize, &str),
+        (until, binding): (Moment, Option<Binding>),
+        now: Moment,
+    ) {
+        let elsewhere = (target + 1..self.legs.len()).any(|other| {
+            let ask = self.ask(other);
+            let desk = self.provider(other).map(|provider| &provider.desk);
+            desk.is_some_and(|desk| desk.look(|pool, _| pool.can_carry(&ask, now)))
+        });
+        if elsewhere {
+            self.exchange.would(Would::Moved);
+        } else if until <= self.exchange.deadline {
+            self.exchange.would(Would::Waited);
+        } else {
+            self.exchange.would(Would::Refused);
+            if let (Some(provider), Some(binding)) = (self.provider(target), binding) {
+                self.exchange.snapshot.unmet(&provider.name, model, binding.name());
+            }
+        }
+    }
+
+    fn claim(&self, ask: &Ask<'_>, deadline: Moment) -> Claim {
+        let caller = u64::try_from(self.exchange.caller).unwrap_or(u64::MAX);
+        Claim { priority: self.exchange.terms.priority, caller, deadline, cost: ask.cost }
     }
 
     /// Whether what was sent once may not be sent again: it is too late, or a part of its body is
@@ -57,106 +110,134 @@ impl Trial<'_> {
         self.exchange.attempts > 0 && (now > last || !self.can_be_sent_again())
     }
 
-    fn has_time(&self, until: Moment, now: Moment) -> bool {
-        until <= self.exchange.deadline && now < self.exchange.deadline
-    }
-
-    /// Asks the desk of every target, in order.
+    /// What it was called for, else what the desk of every target says, in order: a target that has no
+    /// capacity yields to the next one, and waiting comes last.
     fn look(&mut self, now: Moment) -> View {
-        let mut soonest: Option<Moment> = None;
+        if let Some(admitted) = self.answer_calls(now) {
+            return View::Go(admitted);
+        }
+        let late = now >= self.exchange.deadline;
+        let several = self.legs.len() > 1;
         for target in 0..self.legs.len() {
-            match self.look_in_turn(target, now) {
-                View::Go(admitted) => return View::Go(admitted),
-                View::Again(until) | View::Line(until) => {
-                    soonest = Some(soonest.map_or(until, |at| at.min(until)));
-                }
-                View::Stuck => {}
+            self.pay_for_again(target, now);
+            let until = if several || late { now } else { self.exchange.deadline };
+            if let Some(admitted) = self.arrive(target, until, now) {
+                return View::Go(admitted);
             }
         }
-        soonest.map_or(View::Stuck, View::Line)
+        for target in 0..self.legs.len() {
+            if several
+                && !late
+                && let Some(admitted) = self.arrive(target, self.exchange.deadline, now)
+            {
+                return View::Go(admitted);
+            }
+        }
+        self.soonest(now).map_or(View::Stuck, View::Wait)
     }
 
-    /// Looks at a target, and stands in its line for as long as that is what it waits for.
-    fn look_in_turn(&mut self, target: usize, now: Moment) -> View {
-        let mut view = self.look_if_first(target, now);
-        if let View::Line(until) = view
-            && !self.has_place(target)
-            && self.has_time(until, now)
-        {
-            if !self.join(target) {
-                return View::Stuck;
+    /// Takes what it was called for. Only the first capacity is of use.
+    fn answer_calls(&mut self, now: Moment) -> Option<Admitted> {
+        let calls = self.bell.as_ref()?.take();
+        let mut admitted = None;
+        for (target, found) in calls {
+            if let Some(leg) = self.legs.get_mut(target) {
+                leg.place = None;
             }
-            // Nobody tells it what changed before it had its place: that others have left, or that it
-            // stands before them.
-            view = self.look_if_first(target, now);
+            admitted = admitted.or_else(|| self.settle_for(target, found, now));
         }
-        if !matches!(view, View::Line(_))
-            && let Some(leg) = self.legs.get_mut(target)
-        {
+        admitted
+    }
+
+    /// When to look again: what was tried may be tried again then, or the deadline has come for who
+    /// has a place.
+    fn soonest(&self, now: Moment) -> Option<Moment> {
+        let deadline = self.exchange.deadline;
+        let again = self.legs.iter().filter(|leg| !leg.in_vain).filter_map(|leg| leg.again_at);
+        let place = self.legs.iter().any(|leg| leg.place.is_some()).then_some(deadline);
+        let soonest = again.chain(place).min()?;
+        (soonest <= deadline && now < deadline).then_some(soonest)
+    }
+
+    /// What was tried is tried again once its moment has come and the budget pays for it.
+    fn pay_for_again(&mut self, target: usize, now: Moment) {
+        let again_at = self.legs.get(target).and_then(|leg| leg.again_at);
+        if again_at.is_none_or(|again_at| again_at > now) {
+            return;
+        }
+        let paid = self.provider(target).map(|provider| provider.desk.retry(now));
+        let Some(leg) = self.legs.get_mut(target) else { return };
+        if let Some(Err(next)) = paid {
+            leg.again_at = Some(next);
+        } else {
+            leg.again_at = None;
             leg.place = None;
-        }
-        view
-    }
-
-    fn look_if_first(&mut self, target: usize, now: Moment) -> View {
-        if self.must_stand_behind(target, now) {
-            // Called when the line moves; whoever stands before has the earlier deadline.
-            return View::Line(self.exchange.deadline);
-        }
-        self.look_at(target, now)
-    }
-
-    /// Whether others wait for that target who come first. At its deadline a request tries its luck
-    /// once more wherever it stands.
-    fn must_stand_behind(&self, target: usize, now: Moment) -> bool {
-        if now >= self.exchange.deadline {
-            return false;
-        }
-        match self.legs.get(target).and_then(|leg| leg.place.as_ref()) {
-            Some(place) => !place.is_first(),
-            None => self
-                .provider(target)
-                .is_some_and(|provider| provider.desk.lines.has_line(|| self.line(target))),
+            leg.tried.again();
+            self.exchange.snapshot.sheet.metrics().retries.inc();
         }
     }
 
-    fn look_at(&mut self, target: usize, now: Moment) -> View {
-        let Some(provider) = self.provider(target) else { return View::Stuck };
-        let desk = Arc::clone(&provider.desk);
-        // What was tried is tried again once its moment has come and the budget pays for it.
-        if let Some(again_at) = self.legs.get(target).and_then(|leg| leg.again_at)
-            && again_at <= now
-        {
-            match desk.retry(now) {
-                Ok(()) => self.try_again(target),
-                Err(next) => self.postpone(target, next),
+    /// Asks the desk of a target for leave to send, and stands there until the deadline where it has
+    /// no place yet.
+    fn arrive(&mut self, target: usize, deadline: Moment, now: Moment) -> Option<Admitted> {
+        let late = now >= self.exchange.deadline;
+        let leg = self.legs.get_mut(target)?;
+        if late {
+            leg.place = None;
+        } else if leg.place.is_some() {
+            return None;
+        }
+        let desk = Arc::clone(&self.provider(target)?.desk);
+        let mut bell = self.bell.as_ref().map(Arc::clone);
+        let ask = self.ask(target);
+        let claim = self.claim(&ask, deadline);
+        // Made only for those who have to wait.
+        let waiter = || {
+            let bell = Arc::clone(bell.get_or_insert_with(Arc::<Bell>::default));
+            Waiter { bell, target }
+        };
+        let arrival = desk.arrive(&ask, &claim, waiter, &self.hall.tasks, now);
+        self.bell = bell;
+        match arrival {
+            Arrival::Found(found) => self.settle_for(target, found, now),
+            Arrival::Waits(standing) => {
+                let again = standing.again();
+                let leg = self.legs.get_mut(target)?;
+                leg.place = Some(standing);
+                leg.refused = None;
+                self.plan_again(target, again, now);
+                None
             }
         }
-        match desk.choose(&self.ask(target), now) {
-            Found::Send(card, spending) => View::Go(Admitted { target, card, spending }),
-            Found::Wait(wait) => {
-                let told = wait.again.filter(|_| !self.is_in_vain(target));
-                let again = told.map(|told| self.again_at(target, told, now));
-                match again.filter(|again| *again < wait.until) {
-                    Some(again) => View::Again(again),
-                    None => View::Line(wait.until),
-                }
+    }
+
+    fn settle_for(&mut self, target: usize, found: Found, now: Moment) -> Option<Admitted> {
+        let (refused, again) = match found {
+            Found::Send(card, spending) => {
+                let spending = spending.about(&self.errand.facts);
+                return Some(Admitted { target, card, spending });
             }
-            Found::Nothing(Nothing::AllTried(told)) if !self.is_in_vain(target) => {
-                View::Again(self.again_at(target, told, now))
-            }
-            Found::Nothing(_) => View::Stuck,
+            Found::Refused(refused) => (Some(refused), refused.again),
+            Found::Nothing(Nothing::AllTried(told)) => (None, Some(told)),
+            Found::Nothing(_) => (None, None),
+        };
+        if let Some(leg) = self.legs.get_mut(target) {
+            leg.refused = refused;
         }
+        self.plan_again(target, again, now);
+        None
     }
 
     pub(super) fn ask(&self, target: usize) -> Ask<'_> {
-        let (dialect, leg) = (self.provider(target).map(|p| p.dialect), self.legs.get(target));
+        let (provider, leg) = (self.provider(target), self.legs.get(target));
+        let model = self.model(target).unwrap_or_default();
         Ask {
-            model: self.model(target).unwrap_or_default(),
+            model,
             caller: self.caller(),
-            cost: charge::estimate(dialect.unwrap_or(Dialect::Generic), &self.errand.facts),
+            cost: provider
+                .map_or(Cost::REQUEST, |provider| provider.desk.cost(model, &self.errand.facts)),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
-            preferred: None,
+            prefix: cached_prefix(model, &self.errand.facts),
             stored_in: leg.and_then(|leg| leg.stored_in),
             body: match &self.errand.body {
                 InBody::Streams(replay) if replay.may_spill() => Body::Once,
@@ -171,84 +252,40 @@ impl Trial<'_> {
         caller.map_or("", |rule| &*rule.name)
     }
 
-    /// When that target may be tried again: never sooner than the provider said, and after a wait
-    /// that grows.
-    fn again_at(&mut self, target: usize, told: Moment, now: Moment) -> Moment {
+    /// Notes when a target may be tried again that was tried: never sooner than the provider said, and
+    /// after a wait that grows.
+    fn plan_again(&mut self, target: usize, told: Option<Moment>, now: Moment) {
         let provider = self.provider(target);
         let backoff = provider.map_or_else(Backoff::default, |provider| provider.backoff);
-        let Some(leg) = self.legs.get_mut(target) else { return Moment::NEVER };
-        *leg.again_at.get_or_insert_with(|| {
+        let Some(leg) = self.legs.get_mut(target).filter(|leg| !leg.in_vain) else { return };
+        if let Some(told) = told
+            && leg.again_at.is_none()
+        {
             leg.backoff = backoff.next(leg.backoff, fastrand::u64(..));
-            told.max(now + leg.backoff)
-        })
-    }
-
-    fn is_in_vain(&self, target: usize) -> bool {
-        self.legs.get(target).is_none_or(|leg| leg.in_vain)
-    }
-
-    fn try_again(&mut self, target: usize) {
-        if let Some(leg) = self.legs.get_mut(target) {
-            leg.again_at = None;
-            leg.tried.again();
-            self.exchange.snapshot.sheet.metrics().retries.inc();
+            leg.again_at = Some(told.max(now + leg.backoff));
         }
     }
 
-    fn postpone(&mut self, target: usize, until: Moment) {
-        if let Some(leg) = self.legs.get_mut(target) {
-            leg.again_at = Some(until);
-        }
-    }
-
-    fn has_place(&self, target: usize) -> bool {
-        self.legs.get(target).is_some_and(|leg| leg.place.is_some())
-    }
-
-    /// Takes a place in the line of that target. False if the line is as long as it may be.
-    fn join(&mut self, target: usize) -> bool {
-        let line = self.line(target);
-        let deadline = self.exchange.deadline;
-        let called = Arc::clone(self.called.get_or_insert_with(Arc::<Notify>::default));
-        let lines = self.provider(target).map(|provider| Arc::clone(&provider.desk.lines));
-        let place = lines.and_then(|lines| lines.join(&line, deadline, &called));
-        let joined = place.is_some();
-        if let Some(leg) = self.legs.get_mut(target) {
-            leg.place = place;
-        }
-        joined
-    }
-
-    /// The line for that target. Who has keys of its own, needs the group that made what it names, or
-    /// has been refused by some group waits for something else than everybody, and neither holds the
-    /// others up nor is held up.
-    fn line(&self, target: usize) -> String {
-        let mut line = self.model(target).unwrap_or_default().to_owned();
-        let caller = self.caller();
-        if self.provider(target).is_some_and(|provider| provider.desk.has_keys_of(caller)) {
-            line.extend(["\ncaller ", caller]);
-        }
-        if let Some(group) = self.legs.get(target).and_then(|leg| leg.stored_in) {
-            line.extend(["\nstored in ", &group.index().to_string()]);
-        }
-        if self.legs.get(target).is_some_and(|leg| !leg.tried.nothing()) {
-            line.push_str("\nagain");
-        }
-        line
-    }
-
-    /// Waits until that moment, or until something changes in a line where it stands.
+    /// Waits until that moment, or until it is called.
     async fn wait(&mut self, until: Moment) {
         let clock = self.exchange.clock;
         let since = clock.moment();
         let waiting = self.exchange.waiting();
         let time = tokio::time::sleep_until(clock.instant(until));
         let stands = self.legs.iter().any(|leg| leg.place.is_some());
-        match self.called.as_ref().filter(|_| stands) {
-            Some(called) => tokio::select! { () = time => {} () = called.notified() => {} },
+        match self.bell.as_ref().filter(|_| stands) {
+            Some(bell) => tokio::select! { () = time => {} () = bell.rung() => {} },
             None => time.await,
         }
         drop(waiting);
         self.exchange.has_waited(since);
     }
+}
+
+/// What tells a request's prefix from others, if it is long enough for its provider to cache.
+fn cached_prefix(model: &str, facts: &Facts) -> Option<u64> {
+    /// The usual rule of thumb for English and code (OpenAI's help page on tokens).
+    const BYTES_PER_TOKEN: u64 = 4;
+    let tokens = facts.text.bytes() / BYTES_PER_TOKEN;
+    facts.prefix.filter(|_| tokens >= models::smallest_cached_prefix(model))
 }

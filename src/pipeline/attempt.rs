@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 
 use super::desk::{Card, Spending, Verdicted};
 use super::entry::{Errand, InBody};
@@ -17,11 +16,12 @@ use super::giving_up;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use super::verdicts::{self, Heard};
-use super::wait::Place;
+use super::wait::{Bell, Standing};
 use super::{Hall, outbound};
 use crate::clock::Moment;
 use crate::formats::{self, Judgement, Samples, Verdict};
-use crate::keys::{GroupId, Tried};
+use crate::keys::{GroupId, Refused, Tried};
+use crate::limits::Mode;
 use crate::telemetry::LaneId;
 use crate::upstream::{Fault, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled};
 
@@ -71,14 +71,14 @@ const UNSENT: u32 = 3;
 
 /// One request's tries.
 pub(super) struct Trial<'a> {
-    hall: &'a Hall,
+    pub(super) hall: &'a Hall,
     pub(super) exchange: &'a mut Exchange,
     parts: &'a Parts,
     pub(super) errand: &'a Errand,
     /// What was tried of each target.
     pub(super) legs: SmallVec<[Leg; 2]>,
-    /// Through which it is called while it stands in a line.
-    pub(super) called: Option<Arc<Notify>>,
+    /// Through which it is called while it waits.
+    pub(super) bell: Option<Arc<Bell>>,
     last_provider: Option<usize>,
     /// Tries of which nothing was sent, because the connection was being closed.
     unsent: u32,
@@ -97,8 +97,10 @@ pub(super) struct Leg {
     /// Trying again cannot help: what the request names is not known there, or it is too large.
     pub(super) in_vain: bool,
     pub(super) backoff: Duration,
-    /// Its place in the target's line, while it waits there.
-    pub(super) place: Option<Place>,
+    /// Its place among those who wait for that target.
+    pub(super) place: Option<Standing>,
+    /// That waiting for it would take too long.
+    pub(super) refused: Option<Refused>,
 }
 
 /// Capacity taken for one try.
@@ -123,8 +125,8 @@ impl<'a> Trial<'a> {
             let stored_in = maker.and_then(|provider| provider.desk.maker(stored));
             legs.push(Leg { stored_in, ..Leg::default() });
         }
-        let (called, last_provider, kept) = (None, None, None);
-        Self { hall, exchange, parts, errand, legs, called, last_provider, unsent: 0, kept }
+        let (bell, last_provider, kept) = (None, None, None);
+        Self { hall, exchange, parts, errand, legs, bell, last_provider, unsent: 0, kept }
     }
 
     /// One try. An answer for the client, or nothing yet.
@@ -164,11 +166,13 @@ impl<'a> Trial<'a> {
     }
 
     fn turn_to(&mut self, index: usize, provider: &Provider, target: usize, card: &Card) {
-        let snapshot = &self.exchange.snapshot;
+        let snapshot = Arc::clone(&self.exchange.snapshot);
+        let model = self.model(target).unwrap_or_default();
+        let price = snapshot.price(model);
         let id = LaneId {
             provider: u16::try_from(index).unwrap_or(u16::MAX),
             key: card.label,
-            model: snapshot.models.slot(self.model(target).unwrap_or_default()),
+            model: snapshot.models.slot(model),
             caller: u16::try_from(self.exchange.caller).unwrap_or_default(),
         };
         if let Some(last) = self.last_provider.replace(index).filter(|last| *last != index)
@@ -177,7 +181,7 @@ impl<'a> Trial<'a> {
             let labels = [&*from.name, &*provider.name];
             snapshot.sheet.metrics().failovers.with_label_values(&labels).inc();
         }
-        self.exchange.turn_to(id, &card.name);
+        self.exchange.turn_to(id, &card.name, price);
     }
 
     /// What follows from an answer: it goes to the client, or another try is made.
@@ -238,14 +242,16 @@ impl<'a> Trial<'a> {
     ) {
         let Some(leg) = self.legs.get_mut(target) else { return };
         let Some(attempt) = spending.attempt() else { return };
-        if judgement.verdict == Verdict::RateLimited && !judgement.oversized {
+        let limited = judgement.verdict == Verdict::RateLimited && !judgement.oversized;
+        if limited && self.exchange.snapshot.mode == Mode::Enforce {
             // After a plain rate limit the scales say when to come back, and coming back then is
             // no retry: the group was never at fault.
             return;
         }
         let no_such_model =
             judgement.verdict == Verdict::KeyForbidden && status == StatusCode::NOT_FOUND;
-        leg.in_vain = elsewhere || judgement.oversized || no_such_model;
+        // Who only observes does not wait for a limit, so there is no coming back.
+        leg.in_vain = elsewhere || judgement.oversized || no_such_model || limited;
         // After another failure, another wait.
         leg.again_at = None;
         if elsewhere {

@@ -1,27 +1,29 @@
-//! The desk of one provider: its pool of keys behind a lock that is held for one decision at a time,
-//! the credentials, and the lines before it. It outlives the snapshots that lend it.
+//! The desk of one provider: admission behind a lock that is held for one decision at a time, and the
+//! credentials. It outlives the snapshots that lend it.
+
+mod spending;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
+use tokio::sync::Notify;
 
-use super::charge;
-use super::exchange::Exchange;
-use super::wait::Lines;
-use crate::clock::Moment;
-use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Judgement, Samples, StoredId, StoredIds, Verdict};
+use super::wait::{Standing, Waiter};
+use crate::clock::{Moment, Now};
+use crate::formats::{Dialect, Facts, Judgement, Samples, StoredId, StoredIds};
 use crate::keys::{
-    Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
+    Admission, Anyway, Ask, Decision, Event, GroupId, Held, KeyId, LimitSpec, Nothing, Outcome,
+    Place, Pool, Rebuilt, Refused, RetryBudget, Spec,
 };
-use crate::lifecycle::Clock;
-use crate::limits::Cost;
+use crate::lifecycle::{Clock, Tasks};
+use crate::limits::{Claim, Cost, Demand, Estimates};
 use crate::upstream::Credential;
 
-/// Ids of stored things that are remembered for one provider.
-const REMEMBERED: usize = 65_536;
+pub(super) use spending::Spending;
+
+/// Models whose requests are learned from: a kilobyte each.
+const MODELS: usize = 512;
 
 /// A provider's keys, limits and waiters.
 #[derive(Debug)]
@@ -31,16 +33,17 @@ pub struct Desk {
     place: Box<str>,
     clock: Clock,
     state: Mutex<State>,
-    /// Who waits before it.
-    pub lines: Arc<Lines>,
+    /// Wakes who keeps the time before its moment.
+    sooner: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    pool: Pool,
+    admission: Admission<Waiter>,
+    estimates: Estimates,
     cards: HashMap<KeyId, Arc<Card>>,
-    budget: RetryBudget,
-    stored: Stored,
+    /// Until when the one who keeps the time sleeps; `None` if there is none.
+    keeper: Option<Moment>,
 }
 
 /// What is put on a request that goes out under one key.
@@ -84,21 +87,12 @@ impl Desk {
         clock: Clock,
         budget: Budget,
     ) -> Self {
-        let now = clock.moment();
-        let state = State {
-            pool: Pool::default(),
-            cards: HashMap::new(),
-            budget: RetryBudget::new(budget.permille, budget.floor, now),
-            stored: Stored::new(REMEMBERED),
-        };
-        Self {
-            name,
-            dialect,
-            place: place.into(),
-            clock,
-            state: Mutex::new(state),
-            lines: Arc::default(),
-        }
+        let budget = RetryBudget::new(budget.permille, budget.floor, clock.moment());
+        let admission = Admission::new(budget);
+        let estimates = Estimates::new(MODELS);
+        let state = State { admission, estimates, cards: HashMap::new(), keeper: None };
+        let (state, sooner) = (Mutex::new(state), Notify::new());
+        Self { name, dialect, place: place.into(), clock, state, sooner }
     }
 
     /// Whether it can go on serving a provider of that dialect at that place. At another place other
@@ -108,63 +102,142 @@ impl Desk {
         self.dialect == dialect && *self.place == *place
     }
 
-    /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. Who
-    /// waits looks again.
-    pub fn renew(&self, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
-        let now = self.clock.moment();
+    /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. For
+    /// who waits, everything is looked at anew.
+    pub fn renew(self: &Arc<Self>, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
+        let now = self.clock.now();
         let mut state = self.lock();
-        state.budget.revise(budget.permille, budget.floor, now);
-        let rebuilt = state.pool.rebuild(spec, now);
+        state.admission.budget_mut().revise(budget.permille, budget.floor, now.at);
+        state.admission.set_wall(now);
+        let rebuilt = state.admission.rebuild(spec, now.at);
         let taken = rebuilt.keys.iter().zip(cards);
         state.cards = taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
         drop(state);
-        self.lines.call();
+        self.call();
         rebuilt
     }
 
-    /// Chooses a key for a request and takes the capacity, or says until when to wait, or why not.
-    pub fn choose(self: &Arc<Self>, ask: &Ask<'_>, now: Moment) -> Found {
+    /// Time has passed: the wall's clock reads that, and these limits hold. For who waits, everything
+    /// is looked at anew.
+    pub fn turn(self: &Arc<Self>, limits: Vec<LimitSpec>, now: Now) {
         let mut state = self.lock();
-        match state.pool.choose(ask, now) {
-            Choice::Send(reservation) => {
-                if ask.tried.nothing() {
-                    state.budget.deposit(now);
-                }
-                let card = state.cards.get(&reservation.key()).map(Arc::clone);
-                drop(state);
-                let spending = Spending::of(self, reservation);
-                card.map_or(Found::Nothing(crate::keys::Nothing::NoKey), |card| {
-                    Found::Send(card, spending)
-                })
-            }
-            Choice::Wait(wait) => Found::Wait(wait),
-            Choice::Nothing(nothing) => Found::Nothing(nothing),
+        state.admission.set_wall(now);
+        state.admission.set_limits(limits, now.at);
+        drop(state);
+        self.call();
+    }
+
+    /// A request arrives: it is given a key and the capacity, or a place, or is told why not. The time
+    /// of those who wait is kept by a task on this runtime if nobody keeps it yet.
+    pub fn arrive(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        claim: &Claim,
+        waiter: impl FnOnce() -> Waiter,
+        tasks: &Tasks,
+        now: Moment,
+    ) -> Arrival {
+        let mut state = self.lock();
+        let decision = state.admission.arrive(ask, claim, waiter, now);
+        let card = state.card_for(&decision);
+        let waited_for = state.admission.waiting() > 0;
+        let unkept = waited_for && state.keeper.is_none();
+        if unkept {
+            state.keeper = Some(Moment::ZERO);
         }
+        drop(state);
+        if unkept {
+            drop(tasks.spawn(Keeper(Arc::clone(self)).keep()));
+        } else if waited_for {
+            self.call();
+        }
+        match decision {
+            Decision::Now(outcome) => Arrival::Found(Found::of(self, outcome, card)),
+            Decision::Waits(place) => Arrival::Waits(Standing::new(self, place)),
+        }
+    }
+
+    /// A request is given a key and the capacity at once, whatever limits say; with until when it
+    /// would have had to wait, and for which limit.
+    pub fn send_anyway(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        claim: &Claim,
+        now: Moment,
+    ) -> Option<(Arc<Card>, Spending, Option<Held>)> {
+        let mut state = self.lock();
+        let Anyway { reservation, held } = state.admission.send_anyway(ask, claim, now)?;
+        let card = state.cards.get(&reservation.key()).map(Arc::clone);
+        drop(state);
+        let spending = Spending::of(self, reservation);
+        Some((card?, spending, held))
+    }
+
+    /// Gives a place up.
+    pub(super) fn leave(self: &Arc<Self>, place: Place) {
+        let left = self.lock().admission.leave(place);
+        if left.is_some() {
+            drop(left);
+            self.call();
+        }
+    }
+
+    /// Calls everybody whose turn has come. To be done after anything that happens.
+    fn call(self: &Arc<Self>) {
+        loop {
+            let mut state = self.lock();
+            let Some((waiter, outcome)) = state.admission.next(self.clock.moment()) else {
+                // Who keeps the time may have to wake up sooner than it thinks.
+                let wake = state.admission.wake();
+                let sooner = wake.zip(state.keeper).is_some_and(|(wake, until)| wake < until);
+                drop(state);
+                if sooner {
+                    self.sooner.notify_one();
+                }
+                return;
+            };
+            let card = state.card(&outcome);
+            drop(state);
+            waiter.call(Found::of(self, outcome, card));
+        }
+    }
+
+    /// What that request of that model will take from the provider's limits.
+    pub fn cost(&self, model: &str, facts: &Facts) -> Cost {
+        let mut state = self.lock();
+        let demand = state.estimates.demand(model, facts);
+        state.admission.pool().cost(model, &demand)
+    }
+
+    /// What that request of that model will need, as far as can be told.
+    pub fn demand(&self, model: &str, facts: &Facts) -> Demand {
+        self.lock().estimates.demand(model, facts)
+    }
+
+    /// How much input that request of that model most likely has, in tokens.
+    pub fn input(&self, model: &str, facts: &Facts) -> u64 {
+        self.lock().estimates.input(model, facts)
     }
 
     /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
     pub fn retry(&self, now: Moment) -> Result<(), Moment> {
-        let mut state = self.lock();
-        if state.budget.withdraw(now) { Ok(()) } else { Err(state.budget.next(now)) }
+        self.lock().admission.retry(now)
     }
 
     /// The group that made one of these, if that is remembered and the group is still there.
     pub fn maker(&self, ids: &StoredIds) -> Option<GroupId> {
-        let mut state = self.lock();
-        let State { stored, pool, .. } = &mut *state;
-        let mut makers = ids.iter().filter_map(|id| stored.find(id.as_str()));
-        makers.find(|group| pool.group_name(*group).is_some())
+        self.lock().admission.maker(ids.iter().map(StoredId::as_str))
     }
 
-    /// Whether some key is for that caller and no other.
-    pub fn has_keys_of(&self, caller: &str) -> bool {
-        self.lock().pool.has_keys_of(caller)
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().admission.waiting()
     }
 
     /// Looks at the pool, for status and metrics.
     pub fn look<T>(&self, look: impl FnOnce(&mut Pool, Moment) -> T) -> T {
         let now = self.clock.moment();
-        look(&mut self.lock().pool, now)
+        look(self.lock().admission.pool_mut(), now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -175,12 +248,15 @@ impl Desk {
     fn tell(&self, event: Event, code: Option<&str>) {
         let name = match event {
             Event::KeyResting(id) | Event::KeyDisabled(id) | Event::KeyRecovered(id) => {
-                self.lock().pool.key_name(id).map(str::to_owned)
+                self.lock().admission.pool().key_name(id).map(str::to_owned)
             }
             Event::GroupClosed(id, ..)
+            | Event::SharedQuota(id, _)
             | Event::GroupReopened(id)
             | Event::BreakerOpened(id, _)
-            | Event::BreakerClosed(id) => self.lock().pool.group_name(id).map(str::to_owned),
+            | Event::BreakerClosed(id) => {
+                self.lock().admission.pool().group_name(id).map(str::to_owned)
+            }
         };
         let (provider, name, now) = (&*self.name, name.unwrap_or_default(), self.clock.now());
         let code = code.unwrap_or_default();
@@ -215,226 +291,101 @@ impl Desk {
             Event::BreakerClosed(_) => {
                 tracing::info!(provider, quota_group = name, "Breaker closed");
             }
+            Event::SharedQuota(_, other) => {
+                let state = self.lock();
+                let other = state.admission.pool().group_name(other).unwrap_or_default().to_owned();
+                drop(state);
+                tracing::warn!(
+                    provider,
+                    quota_group = name,
+                    other,
+                    "Two quota groups draw on the same limits, give their keys one `quotaGroup`"
+                );
+            }
         }
     }
 }
 
-/// What a desk can do for a request now.
+impl State {
+    fn card_for(&self, decision: &Decision) -> Option<Arc<Card>> {
+        if let Decision::Now(outcome) = decision { self.card(outcome) } else { None }
+    }
+
+    /// What is put on a request that is sent.
+    fn card(&self, outcome: &Outcome) -> Option<Arc<Card>> {
+        let Outcome::Send(reservation) = outcome else { return None };
+        self.cards.get(&reservation.key()).map(Arc::clone)
+    }
+}
+
+/// Keeps the time for those who wait before a desk, for as long as anybody does. Dropped before, with
+/// its runtime, it makes way for another.
+struct Keeper(Arc<Desk>);
+
+impl Keeper {
+    async fn keep(self) {
+        let desk = &self.0;
+        loop {
+            desk.call();
+            let Some(until) = self.rest() else { return };
+            let time = tokio::time::sleep_until(desk.clock.instant(until));
+            tokio::select! { () = time => {} () = desk.sooner.notified() => {} }
+        }
+    }
+
+    /// Until when to sleep; `None` if nobody waits.
+    fn rest(&self) -> Option<Moment> {
+        let mut state = self.0.lock();
+        let waits = state.admission.waiting() > 0;
+        state.keeper = waits.then(|| state.admission.wake().unwrap_or(Moment::NEVER));
+        state.keeper
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.lock().keeper = None;
+    }
+}
+
+/// What becomes of a request that arrives.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
+pub enum Arrival {
+    /// That, at once.
+    Found(Found),
+    /// It waits.
+    Waits(Standing),
+}
+
+/// What a desk can do for a request.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Found {
     /// Send it under this card.
     Send(Arc<Card>, Spending),
-    /// Nothing now, but later.
-    Wait(crate::keys::Wait),
-    /// Nothing, and waiting does not help.
-    Nothing(crate::keys::Nothing),
+    /// There is no capacity before its deadline.
+    Refused(Refused),
+    /// Nothing can serve it, and waiting does not help.
+    Nothing(Nothing),
 }
 
-/// Capacity that a request holds. Dropped, it is given back; once the request may have been sent, it
-/// is charged whole.
-#[derive(Debug)]
-pub struct Spending {
-    desk: Arc<Desk>,
-    reservation: Option<Reservation>,
-    begun: AtomicBool,
-}
-
-impl Spending {
-    fn of(desk: &Arc<Desk>, reservation: Reservation) -> Self {
-        let begun = AtomicBool::new(false);
-        Self { desk: Arc::clone(desk), reservation: Some(reservation), begun }
-    }
-
-    /// To be set when something of the request may have left.
-    pub const fn begun(&self) -> &AtomicBool {
-        &self.begun
-    }
-
-    /// The attempt, for what the request remembers of it.
-    pub const fn attempt(&self) -> Option<&Reservation> {
-        self.reservation.as_ref()
-    }
-
-    /// Takes an upstream answer in.
-    pub fn answered(&self, answer: &Verdicted<'_>) {
-        let Some(reservation) = &self.reservation else { return };
-        let now = self.desk.clock.moment();
-        let mut state = self.desk.lock();
-        state.pool.observe(reservation, answer.samples, now);
-        let random = fastrand::u64(..);
-        let event = state.pool.report(reservation, answer.judgement, now, random);
-        drop(state);
-        // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
-        // stream may be far away.
-        self.desk.lines.call();
-        if let Some(event) = event {
-            self.desk.tell(event, answer.judgement.code.as_deref());
-        }
-    }
-
-    /// It was never sent: everything goes back.
-    pub fn cancel(mut self) {
-        self.give_back(Pool::cancel);
-    }
-
-    /// It was refused: providers count the request, and no tokens.
-    pub fn refused(mut self) {
-        self.give_back(|pool, reservation, now| pool.settle(reservation, &Cost::REQUEST, now));
-    }
-
-    /// It was answered, whole or in part: what the answer told is charged, and what the provider
-    /// stored is remembered with its group.
-    pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
-        let dialect = self.desk.dialect;
-        if let Outcome::Error { code } = &reading.outcome {
-            let judgement = formats::judge_event(dialect, code.as_deref());
-            let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
-            exchange.judged(&met, None, &[]);
-            self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
-        }
-        self.remember(reading.stored.iter());
-        let flowed = reading.output / 4;
-        self.give_back(|pool, reservation, now| {
-            let actual = match &reading.usage {
-                Some(usage) => charge::settled(dialect, reservation.cost(), usage),
-                // Nobody told: what was reserved, and what flowed beyond it.
-                None => {
-                    Cost { output: reservation.cost().output.max(flowed), ..*reservation.cost() }
-                }
-            };
-            pool.settle(reservation, &actual, now);
-        });
-    }
-
-    /// The group that is being spent made these.
-    pub fn remember<'i>(&self, made: impl IntoIterator<Item = &'i StoredId>) {
-        let Some(reservation) = &self.reservation else { return };
-        let mut made = made.into_iter().peekable();
-        if made.peek().is_none() {
-            return;
-        }
-        let mut state = self.desk.lock();
-        for id in made {
-            state.stored.remember(id.as_str(), reservation.group());
-        }
-    }
-
-    fn give_back(&mut self, end: impl FnOnce(&mut Pool, Reservation, Moment)) {
-        let Some(reservation) = self.reservation.take() else { return };
-        let now = self.desk.clock.moment();
-        end(&mut self.desk.lock().pool, reservation, now);
-        self.desk.lines.call();
-    }
-}
-
-impl Drop for Spending {
-    fn drop(&mut self) {
-        if *self.begun.get_mut() {
-            self.give_back(Pool::forfeit);
-        } else {
-            self.give_back(Pool::cancel);
+impl Found {
+    fn of(desk: &Arc<Desk>, outcome: Outcome, card: Option<Arc<Card>>) -> Self {
+        match (outcome, card) {
+            (Outcome::Send(reservation), Some(card)) => {
+                Self::Send(card, Spending::of(desk, reservation))
+            }
+            (Outcome::Send(reservation), None) => {
+                // Every key has its card, for they come together.
+                drop(Spending::of(desk, reservation));
+                Self::Nothing(Nothing::NoKey)
+            }
+            (Outcome::Refused(refused), _) => Self::Refused(refused),
+            (Outcome::Nothing(nothing), _) => Self::Nothing(nothing),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::formats::Dimension;
-    use crate::keys::{Body, Breaker, KeySpec, LimitSpec, Reach, Tried};
-    use crate::limits::{Learning, Measure, Rule};
-
-    /// One key without a credential, and a limit of a hundred tokens an hour.
-    fn desk() -> Arc<Desk> {
-        let budget = Budget { permille: 100, floor: 1_000 };
-        let at = (Dialect::OpenAi, "http://127.0.0.1:1");
-        let desk = Arc::new(Desk::new("p".into(), at, Clock::start(), budget));
-        let rule = Rule {
-            measure: Measure::Of(Dimension::Tokens),
-            amount: 100,
-            window: Duration::from_hours(1),
-        };
-        let limit = LimitSpec {
-            models: Vec::new(),
-            quota_groups: Vec::new(),
-            reach: Reach::EachModel,
-            rules: vec![rule],
-        };
-        let key = KeySpec {
-            name: "k".into(),
-            quota_group: "g".into(),
-            weight: 1,
-            models: Vec::new(),
-            callers: Vec::new(),
-            fingerprint: None,
-        };
-        let card = Card {
-            name: "k".into(),
-            name_header: HeaderValue::from_static("k"),
-            label: 0,
-            credential: None,
-            headers: Vec::new(),
-        };
-        let spec = Spec {
-            keys: vec![key],
-            limits: vec![limit],
-            learning: Learning::Off,
-            breaker: Breaker::default(),
-        };
-        desk.renew(spec, vec![card], budget);
-        desk
-    }
-
-    fn take(desk: &Arc<Desk>) -> Option<Spending> {
-        let ask = Ask {
-            model: "m",
-            caller: "",
-            cost: Cost { requests: 1, tokens: 80, input: 80, output: 0 },
-            tried: &Tried::NOTHING,
-            preferred: None,
-            stored_in: None,
-            body: Body::Replayable,
-            random: 0,
-        };
-        match desk.choose(&ask, desk.clock.moment()) {
-            Found::Send(_, spending) => Some(spending),
-            Found::Wait(_) | Found::Nothing(_) => None,
-        }
-    }
-
-    #[test]
-    fn what_is_dropped_before_anything_was_sent_is_given_back_and_charged_after_that() {
-        let desk = desk();
-        for _ in 0..3 {
-            let spending = take(&desk).expect("everything came back");
-            assert!(take(&desk).is_none(), "it is held meanwhile");
-            drop(spending);
-        }
-        let spending = take(&desk).unwrap();
-        spending.begun().store(true, Ordering::Relaxed);
-        drop(spending);
-        assert!(take(&desk).is_none(), "it may have been sent");
-    }
-
-    #[test]
-    fn an_answer_calls_whoever_waits_before_its_stream_has_ended() {
-        let desk = desk();
-        let called = Arc::<tokio::sync::Notify>::default();
-        let _place = desk.lines.join("m", Moment::NEVER, &called).unwrap();
-        let spending = take(&desk).unwrap();
-        let judgement = Judgement::of(Verdict::Ok);
-        spending.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
-        assert!(futures_util::FutureExt::now_or_never(called.notified()).is_some());
-    }
-
-    #[test]
-    fn a_provider_that_moves_is_not_served_by_the_same_desk() {
-        let desk = desk();
-        assert!(desk.suits(Dialect::OpenAi, "http://127.0.0.1:1"));
-        assert!(!desk.suits(Dialect::OpenAi, "https://127.0.0.1:1"));
-        assert!(!desk.suits(Dialect::Anthropic, "http://127.0.0.1:1"));
-    }
-}
+mod tests;

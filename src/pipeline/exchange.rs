@@ -11,14 +11,17 @@ use http::{HeaderValue, Method, Uri};
 use smallvec::SmallVec;
 
 use super::answer::names::{REQUEST_ID, TRACE};
+use super::purse::Held;
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
-use crate::callers::Terms;
+use crate::callers::{Seen, Terms};
 use crate::clock::{Moment, Now};
-use crate::formats::{Judgement, Sample, Usage, Verdict};
+use crate::formats::models::Price;
+use crate::formats::{EndpointKind, Judgement, Sample, Usage, Verdict};
 use crate::lifecycle::Clock;
+use crate::limits::{self, Cost};
 use crate::telemetry::metrics::Waiting;
-use crate::telemetry::{Lane, LaneId, Outcome, Record};
+use crate::telemetry::{Lane, LaneId, Outcome, Record, Would};
 
 /// One request, from its head to the end of its answer. Dropped before it was closed, it counts as
 /// cancelled: the client left.
@@ -43,6 +46,10 @@ pub struct Exchange {
     pub attempts: u32,
     /// Time spent waiting for capacity.
     pub queued: Duration,
+    /// What it took of its caller's own limits.
+    pub held: Option<Held>,
+    /// Output tokens that have passed, as far as can be told.
+    pub flowed: u64,
     method: Method,
     uri: Uri,
     request_id: Option<HeaderValue>,
@@ -50,10 +57,14 @@ pub struct Exchange {
     /// Time that was the client's, the provider's, or spent waiting for capacity.
     away: Duration,
     lane: Option<Arc<Lane>>,
+    /// What the model that is asked for costs, where that is known.
+    price: Option<Price>,
     failures: SmallVec<[(Arc<Lane>, Verdict); 2]>,
     last: Option<Last>,
     status: u16,
     refusal: &'static str,
+    /// What would have been done to it, a bit for each.
+    would: u8,
     first_byte: Option<Duration>,
     holds_copies: bool,
     closed: bool,
@@ -82,7 +93,8 @@ impl Exchange {
     /// A request whose head has just arrived.
     pub fn begin(snapshot: Arc<Snapshot>, clock: Clock, parts: &Parts) -> Self {
         let arrived = clock.now();
-        let (caller, rule) = snapshot.callers.identify(&parts.headers);
+        let seen = Seen { headers: &parts.headers, kind: EndpointKind::Other, model: None };
+        let (caller, rule) = snapshot.callers.identify(&seen);
         let terms = rule.terms(&parts.headers);
         Self {
             caller,
@@ -93,21 +105,32 @@ impl Exchange {
             clock,
             attempts: 0,
             queued: Duration::ZERO,
+            held: None,
+            flowed: 0,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             request_id: parts.headers.get(REQUEST_ID).cloned(),
             trace: parts.headers.get(TRACE).cloned(),
             away: Duration::ZERO,
             lane: None,
+            price: None,
             failures: SmallVec::new(),
             last: None,
             status: 0,
             refusal: "",
+            would: 0,
             first_byte: None,
             holds_copies: false,
             closed: false,
             snapshot,
         }
+    }
+
+    /// Asks again who it is, now that more of it is seen than its head.
+    pub fn identify(&mut self, seen: &Seen<'_>) {
+        let (caller, rule) = self.snapshot.callers.identify(seen);
+        (self.caller, self.terms) = (caller, rule.terms(seen.headers));
+        self.deadline = self.arrived.at + self.terms.max_wait;
     }
 
     /// How much longer it may wait.
@@ -141,10 +164,24 @@ impl Exchange {
         self.away += waited;
     }
 
-    /// Notes who is asked now.
-    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>) {
+    /// Notes who is asked now, and what the model costs there.
+    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>, price: Option<Price>) {
         self.attempts += 1;
+        self.price = price;
+        if let Some(held) = &mut self.held {
+            held.sent();
+        }
         self.lane = Some(self.snapshot.lane(id, key));
+    }
+
+    /// Counts what would have been done to it if limits were enforced, each once.
+    pub fn would(&mut self, action: Would) {
+        let bit = 1 << action as u8;
+        if self.would & bit == 0 {
+            self.would |= bit;
+            let would = &self.snapshot.sheet.metrics().would;
+            would.with_label_values(&[action.as_str()]).inc();
+        }
     }
 
     /// Counts it among those that wait, for as long as the guard lives.
@@ -223,6 +260,17 @@ impl Exchange {
         self.request_id.as_ref()
     }
 
+    /// So many output tokens have flowed: what goes beyond what its caller's limits hold is charged as
+    /// it does.
+    pub fn flow(&mut self, output: u64) {
+        self.flowed = output;
+        let price = self.price;
+        if let Some(held) = &mut self.held {
+            let usage = Usage { input: held.cost().input, output, ..Usage::default() };
+            held.flow(&limits::charged_to_caller(&usage, price.as_ref()));
+        }
+    }
+
     /// Writes down how it ended, when the clock was last read. Only the first time counts.
     pub fn close(&mut self, outcome: Outcome, ending: Ending<'_>) {
         if std::mem::replace(&mut self.closed, true) {
@@ -232,16 +280,56 @@ impl Exchange {
         self.snapshot.sheet.metrics().request_duration.observe(duration.as_secs_f64());
         let lane = self.lane.take().unwrap_or_else(|| self.snapshot.no_lane(self.caller));
         lane.request(outcome);
-        let cost = ending.usage.and_then(|usage| self.snapshot.cost(&lane.labels().model, &usage));
+        let cost = self.price.zip(ending.usage).map(|(price, usage)| price.of(&usage));
         if let Some(usage) = &ending.usage {
             lane.usage(usage, cost);
         }
+        self.settle(outcome, &ending);
         if outcome == Outcome::Ok {
             for (lane, verdict) in &self.failures {
                 lane.absorb(*verdict);
             }
         }
         self.write_record(&lane, outcome, ending, cost, duration);
+    }
+
+    /// Settles with the caller's own limits: what the provider counted, else what is known of it. A
+    /// request that Keyweir refused costs nothing, and one that the provider refused no tokens.
+    fn settle(&mut self, outcome: Outcome, ending: &Ending<'_>) {
+        let Some(held) = self.held.take() else { return };
+        let price = self.price.as_ref();
+        match (outcome, ending.usage) {
+            (Outcome::Ok, Some(usage)) => held.settle(&limits::charged_to_caller(&usage, price)),
+            (_, Some(usage)) => {
+                let usage = Usage { output: usage.output.max(self.flowed), ..usage };
+                held.settle(&limits::charged_to_caller(&usage, price));
+            }
+            (Outcome::Refused, None) => held.cancel(),
+            (Outcome::ClientError | Outcome::UpstreamError, None) => held.settle(&Cost::REQUEST),
+            (Outcome::Ok, None) => {
+                let usage =
+                    Usage { input: held.cost().input, output: self.flowed, ..Usage::default() };
+                held.settle(&limits::charged_to_caller(&usage, price));
+            }
+            // Dropped: given back if it was not sent, and charged whole if it was.
+            (Outcome::Cancelled, None) => drop(held),
+        }
+    }
+
+    /// Says aloud, once in a window, that much of a caller's limit is used.
+    pub fn warn(&self) {
+        let Some(held) = &self.held else { return };
+        for warning in held.warnings.iter().filter(|warning| warning.is_first) {
+            let (caller, limit) = (&**held.purse().name(), warning.limit);
+            let warnings = &self.snapshot.sheet.metrics().limit_warnings;
+            warnings.with_label_values(&[caller, limit]).inc();
+            tracing::warn!(
+                caller,
+                limit,
+                used = warning.used,
+                "A caller's limit is nearly used up"
+            );
+        }
     }
 
     fn write_record(
@@ -325,7 +413,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.closed {
             self.tick();
-            self.close(Outcome::Cancelled, Ending { usage: None, word: "cancelled" });
+            self.close(Outcome::Cancelled, Ending { word: "cancelled", ..Ending::default() });
         }
     }
 }

@@ -6,7 +6,8 @@ use super::attempt::{Carried, Trial};
 use super::refusal::{Reason, Refusal};
 use crate::clock::Moment;
 use crate::formats::Verdict;
-use crate::keys::{self, Cause, Obstacle};
+use crate::keys::{self, Cause, Obstacle, Refused, Why};
+use crate::limits::Mode;
 
 /// Why the keys of one target cannot serve.
 struct Plight {
@@ -17,6 +18,8 @@ struct Plight {
     serves: bool,
     /// The target itself has said that trying again is no use.
     in_vain: bool,
+    /// That waiting for it would have taken too long.
+    refused: Option<Refused>,
 }
 
 /// The soonest that a client is told to come back after a failure.
@@ -31,10 +34,16 @@ pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
     let plights = plights(&trial);
     let kept = trial.kept.take();
     let reason = reason(&trial, &plights, kept.as_ref());
+    let observes = trial.exchange.snapshot.mode == Mode::Observe;
     if let Some(carried) = kept
-        && says_more(&trial, &carried, reason, &plights)
+        && (observes || says_more(&trial, &carried, reason, &plights))
     {
         return Ok(carried);
+    }
+    if matches!(reason, Reason::KeysTemporarilyExhausted | Reason::RequestExceedsLimit) {
+        for plight in &plights {
+            plight.count(&trial);
+        }
     }
     let now = trial.exchange.clock.now();
     let names: Vec<_> = plights.iter().map(|plight| plight.tell(now)).collect();
@@ -55,7 +64,8 @@ fn plights(trial: &Trial<'_>) -> Vec<Plight> {
             |pool: &mut keys::Pool, now| (pool.explain(&ask, now), pool.can_carry(&ask, now));
         let (reasons, serves) = provider.desk.look(look);
         let (provider, model) = ((*provider.name).into(), ask.model.into());
-        Some(Plight { provider, model, reasons, serves, in_vain: leg.in_vain })
+        let (in_vain, refused) = (leg.in_vain, leg.refused);
+        Some(Plight { provider, model, reasons, serves, in_vain, refused })
     });
     told.collect()
 }
@@ -72,7 +82,7 @@ fn reason(trial: &Trial<'_>, plights: &[Plight], kept: Option<&Carried>) -> Reas
     if !plights.is_empty() && plights.iter().all(exceeds) {
         Reason::RequestExceedsLimit
     } else if plights.iter().any(|plight| plight.serves) {
-        // The line is full, it is too late, or the body cannot be sent again.
+        // Others come first, it is too late, or the body cannot be sent again.
         let refused = kept.is_some_and(|judgement| is_exhaustion(judgement.verdict));
         if refused || trial.exchange.attempts == 0 {
             Reason::KeysTemporarilyExhausted
@@ -98,7 +108,8 @@ fn until(reason: Reason, plights: &[Plight], now: Moment) -> Option<Moment> {
     let wanted: fn(Obstacle) -> bool = match reason {
         Reason::KeysTemporarilyExhausted => is_capacity,
         Reason::ProvidersUnavailable => has_failed,
-        Reason::RequestExceedsLimit
+        Reason::CallerLimitExceeded
+        | Reason::RequestExceedsLimit
         | Reason::KeysInvalid
         | Reason::ModelNotAllowed
         | Reason::UnknownProvider
@@ -109,6 +120,13 @@ fn until(reason: Reason, plights: &[Plight], now: Moment) -> Option<Moment> {
     let reasons = plights.iter().flat_map(|plight| &plight.reasons);
     let until = reasons.filter(|why| wanted(why.obstacle)).filter_map(|why| why.until);
     let until = until.filter(|until| *until != Moment::NEVER).min();
+    let refused = || plights.iter().filter_map(|plight| plight.refused);
+    if reason == Reason::KeysTemporarilyExhausted
+        && let Some(predicted) = refused().map(|refused| refused.until).min()
+    {
+        // Where others wait, that capacity is there does not yet mean that it is one's turn.
+        return Some(until.map_or(predicted, |until| until.max(predicted)));
+    }
     if plights.iter().any(|plight| plight.serves) {
         return Some(now + SOONEST);
     }
@@ -178,6 +196,7 @@ const fn opening(reason: Reason) -> &'static str {
         Reason::RequestExceedsLimit => "the request is larger than its limits can ever hold",
         Reason::KeysInvalid => "no key is left that the provider accepts",
         Reason::ProvidersUnavailable
+        | Reason::CallerLimitExceeded
         | Reason::ModelNotAllowed
         | Reason::UnknownProvider
         | Reason::UnknownPath
@@ -187,27 +206,46 @@ const fn opening(reason: Reason) -> &'static str {
 }
 
 impl Plight {
+    /// Counts that a limit could not meet the demand: of each target the one that frees first.
+    fn count(&self, trial: &Trial<'_>) {
+        let limits = self.reasons.iter().filter(|why| why.limit.is_some());
+        let soonest = limits.min_by_key(|why| why.until.unwrap_or(Moment::NEVER));
+        if let Some(limit) = soonest.and_then(|why| why.limit) {
+            trial.exchange.snapshot.unmet(&self.provider, &self.model, limit);
+        }
+    }
+
     fn tell(&self, now: crate::clock::Now) -> String {
         let Self { provider, model, reasons, .. } = self;
         let target =
             if model.is_empty() { provider.to_string() } else { format!("{provider}/{model}") };
+        let queue = self.refused.filter(|refused| refused.ahead > 0 || refused.why == Why::Full);
+        let queue = queue.map(|refused| {
+            let (ahead, wait) = (refused.ahead, refused.until.since(now.at).as_secs_f64());
+            let full = if refused.why == Why::Full { "as many wait as may, " } else { "" };
+            format!("{full}{ahead} others come first, its turn would come in {wait:.1} s")
+        });
         if reasons.is_empty() {
             let none =
                 if self.serves { "not sent in time" } else { "no key for this caller and model" };
-            return format!("{target}: {none}");
+            return format!("{target}: {}", queue.as_deref().unwrap_or(none));
         }
         let mut told: Vec<_> = reasons.iter().take(MOST_NAMED).map(|why| tell(why, now)).collect();
         let rest = reasons.len().saturating_sub(MOST_NAMED);
         if rest > 0 {
             told.push(format!("and {rest} more quota groups"));
         }
+        told.extend(queue);
         format!("{target}: {}", told.join(", "))
     }
 }
 
 fn tell(why: &keys::Reason, now: crate::clock::Now) -> String {
     let what = match (why.obstacle, why.limit) {
-        (Obstacle::Closed(Cause::Rate), Some(limit)) => format!("rate limit ({limit})"),
+        (Obstacle::Closed(Cause::Rate), Some(limit)) => match why.level {
+            Some(level) => format!("rate limit ({limit}, {:.0} % left)", level * 100.0),
+            None => format!("rate limit ({limit})"),
+        },
         (Obstacle::Oversized, Some(limit)) => format!("larger than its limit ({limit})"),
         (obstacle, _) => words(obstacle).to_owned(),
     };

@@ -75,7 +75,7 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     }
 }
 
-fn too_large(most: u64) -> Refusal {
+pub(super) fn too_large(most: u64) -> Refusal {
     let message = format!(
         "the body is larger than {most} bytes, the bound of `server.maxBody` or of the caller's rule"
     );

@@ -21,6 +21,9 @@ use crate::upstream;
 /// costs three times as much.
 const TOGETHER: usize = 64 * 1024;
 
+/// Output is charged as it flows in steps of so many bytes, which is about 256 tokens.
+const STEP: u64 = 1024;
+
 /// A provider's answer on its way to the client.
 ///
 /// Dropped before its end (the client left), the upstream call ends with it and what flowed is
@@ -34,6 +37,8 @@ pub struct Relay {
     length: SizeHint,
     /// Bytes handed over.
     passed: u64,
+    /// Bytes of output that are charged.
+    charged: u64,
     meter: Meter,
     exchange: Exchange,
     spending: Option<Spending>,
@@ -105,6 +110,7 @@ impl Relay {
             tail: Tail::None,
             length,
             passed: 0,
+            charged: 0,
             meter,
             exchange,
             spending,
@@ -159,6 +165,18 @@ impl Relay {
             if !piece.is_empty() {
                 self.ready.push(piece);
             }
+        }
+        let seen = self.meter.output_seen();
+        if seen >= self.charged + STEP {
+            self.charged = seen;
+            self.flow(seen);
+        }
+    }
+
+    /// So many bytes of output have flowed: what goes beyond the reservations is charged as it does.
+    fn flow(&mut self, bytes: u64) {
+        if let Some(spending) = &mut self.spending {
+            self.exchange.flow(spending.flow(bytes));
         }
     }
 

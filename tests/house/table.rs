@@ -74,7 +74,7 @@ pub(crate) const ROOMS: &[Room] = &[
         To(&["clock", "formats", "limits", "keys", "serve", "lifecycle", "telemetry"]),
     ),
     // Of the rooms that it makes settings for, those settings.
-    room("config", Pure, To(&["clock", "formats", "callers", "telemetry::AccessLog"])),
+    room("config", Pure, To(&["clock", "formats", "callers", "limits", "telemetry::AccessLog"])),
     room("sources", Worldly, To(&["clock", "keys", "config", "lifecycle", "telemetry"])),
     room(
         "injector",

@@ -14,6 +14,8 @@ mod endings;
 mod headers;
 mod http2;
 mod leak;
+mod limits;
+mod queue;
 mod reload;
 mod stored;
 mod streams;

@@ -56,6 +56,11 @@ impl Upstream {
         })
     }
 
+    /// How many requests have come since they were last taken.
+    pub fn seen(&self) -> usize {
+        self.seen.lock().expect("no panic").len()
+    }
+
     /// Its base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)

@@ -3,10 +3,10 @@
 use super::super::diagnostic::shown;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
-use super::super::used::{Alias, Strategy, Target};
+use super::super::used::{Alias, Pattern, Price, Strategy, Target};
 use super::providers::{Roster, Seat};
 use super::{Work, names, settings};
-use crate::formats::known;
+use crate::formats::{self, known};
 
 /// Compiles all aliases. A target may name a provider that is known but not written: it joins the
 /// roster, with the environment's keys.
@@ -30,6 +30,29 @@ pub(super) fn compile(
         }
     }
     aliases
+}
+
+/// What a caller's cost limit does not count is worth knowing where a model is named.
+pub(super) fn warn_of_unpriced(
+    draft: &Draft<'_>,
+    written: &Ordered<raw::Alias>,
+    prices: &[(Pattern, Price)],
+) {
+    let at_models = At::ROOT.key("models");
+    for (name, alias) in &written.0 {
+        let at = at_models.key(name);
+        let at_targets = at.key("targets");
+        for (index, target) in alias.targets.iter().enumerate() {
+            let Some((_, model)) = target.model.as_deref().and_then(|it| it.split_once('/')) else {
+                continue;
+            };
+            let is_known = prices.iter().any(|(pattern, _)| pattern.matches(model));
+            if !is_known && formats::models::find(model).is_none() {
+                let message = "no price is known for it: limits of cost do not count it";
+                draft.warn(&at_targets.index(index).key("model"), message);
+            }
+        }
+    }
 }
 
 const fn strategy(written: Option<raw::Strategy>) -> Strategy {

@@ -375,3 +375,72 @@ proptest! {
         prop_assert!(Facts::read(&chat(), &good[..cut]).is_err());
     }
 }
+
+/// A chat with that system prompt and these turns; tools, where there are any, stand last.
+fn talk(system: &str, turns: &[&str], tools: &str) -> String {
+    let turn = |text: &&str| format!(r#",{{"role":"user","content":"{text}"}}"#);
+    let turns: String = turns.iter().map(turn).collect();
+    format!(
+        r#"{{"model":"m","messages":[{{"role":"system","content":"{system}"}}{turns}],"tools":[{{"description":"{tools}"}}]}}"#
+    )
+}
+
+fn prefix(body: &str) -> Option<u64> {
+    read(&chat(), body).prefix
+}
+
+#[test]
+fn a_conversation_keeps_its_prefix_as_it_grows_and_others_have_another() {
+    let (long, other) = ("x".repeat(5_000), "y".repeat(5_000));
+    let begun = prefix(&talk(&long, &["hi"], ""));
+    assert!(begun.is_some());
+    assert_eq!(prefix(&talk(&long, &["hi", "there", &other], "")), begun);
+    assert_ne!(prefix(&talk(&other, &["hi"], "")), begun);
+    let short = "s".repeat(1_000);
+    let turns = [long.as_str(), "then", "more"];
+    assert_eq!(prefix(&talk(&short, &turns[..1], "")), prefix(&talk(&short, &turns, "")));
+    assert_ne!(prefix(&talk(&short, &[&other], "")), prefix(&talk(&short, &turns, "")));
+}
+
+#[test]
+fn tools_come_first_in_a_cache_wherever_they_stand() {
+    let tools = "t".repeat(4_200);
+    let with = |turn: &str| prefix(&talk("short", &[turn], &tools));
+    assert!(with("a").is_some());
+    assert_eq!(with("a"), with("b"), "what is said comes after them");
+    let half = "t".repeat(2_000);
+    let said = "u".repeat(3_000);
+    let with = |end: &str| prefix(&talk("short", &[&format!("{said}{end}")], &half));
+    assert!(with("").is_some());
+    assert_eq!(with(""), with("more"));
+}
+
+#[test]
+fn what_no_provider_caches_has_no_prefix() {
+    assert_eq!(prefix(&talk(&"x".repeat(3_000), &["hi"], "")), None);
+    let input = format!(r#"{{"model":"m","input":"{}"}}"#, "x".repeat(9_000));
+    assert_eq!(read(&path(Wire::OpenAi, "/v1/embeddings"), &input).prefix, None);
+    assert!(read(&path(Wire::OpenAi, "/v1/responses"), &input).prefix.is_some());
+}
+
+proptest! {
+    #[test]
+    fn every_byte_of_a_prefix_tells(at in 0_usize..4_000, cuts in prop::collection::vec(0_usize..4_096, 0..5)) {
+        // The names of the roles are part of what is said.
+
+        let mut cuts = cuts;
+        cuts.sort_unstable();
+        let pieces = |text: &str| {
+            let ends = cuts.iter().copied().chain([text.len()]);
+            let starts = [0].into_iter().chain(cuts.iter().copied());
+            let pieces: Vec<_> = starts.zip(ends).map(|(from, to)| text[from..to].to_owned()).collect();
+            let pieces: Vec<_> = pieces.iter().map(String::as_str).collect();
+            prefix(&talk("", &pieces, ""))
+        };
+        let one = "a".repeat(4_200);
+        let mut other = one.clone();
+        other.replace_range(at..=at, "b");
+        prop_assert!(pieces(&one).is_some());
+        prop_assert_ne!(pieces(&one), pieces(&other));
+    }
+}

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Reason;
 use super::key::Key;
+use super::prefix::Prefix;
 use super::reader::{Number, Reader, Stop, Text, Value};
 use crate::formats::stored::{StoredId, StoredIds};
 use crate::formats::text::TextCounts;
@@ -20,6 +21,7 @@ pub(super) struct Found<'b> {
     /// How many answers are asked for, if that is said.
     pub(super) choices: u32,
     pub(super) text: TextCounts,
+    pub(super) prefix: Prefix,
     pub(super) images: u32,
     pub(super) documents: u32,
     pub(super) inlined: u64,
@@ -174,7 +176,10 @@ impl<'b> Walk<'_, 'b> {
             Key::N | Key::BestOf => self.amount(Found::choose)?,
             Key::Metadata | Key::User => self.pass(Place::Setting)?,
             Key::GenerationConfig | Key::Options => self.pass(Place::Config)?,
-            _ => self.member(Place::Top, key)?,
+            _ => {
+                self.found.prefix.enter(key);
+                self.member(Place::Top, key)?;
+            }
         }
         Ok(())
     }
@@ -247,6 +252,7 @@ impl<'b> Walk<'_, 'b> {
                     found.inlined += length(text);
                 } else {
                     found.count(text);
+                    found.prefix.add(text);
                 }
             }
         }

@@ -168,21 +168,31 @@ fn what_a_group_stores_is_asked_of_that_group_alone() {
 }
 
 #[test]
-fn a_preferred_group_is_taken_while_it_has_room_and_left_when_it_has_not() {
-    let mut rig = Rig::proven(&["a", "b", "c", "d"]);
-    let warm = rig.send_with("c");
-    let tried = Tried::default();
-    for random in 0..50 {
-        let ask = Ask { preferred: Some(warm.group()), random, ..ask("m", &tried) };
-        let Choice::Send(attempt) = rig.pool.choose(&ask, rig.now) else { panic!("c is open") };
-        assert_eq!(rig.name(&attempt), "c");
-        rig.pool.cancel(attempt, rig.now);
-    }
-    let preferred = Some(warm.group());
-    rig.answer(warm, Verdict::RateLimited);
-    let ask = Ask { preferred, ..ask("m", &tried) };
-    let Choice::Send(attempt) = rig.pool.choose(&ask, rig.now) else { panic!("others are open") };
-    assert_ne!(rig.name(&attempt), "c");
+fn requests_that_begin_alike_go_to_one_group_and_to_one_other_when_it_is_full() {
+    let mut rig = Rig::proven(&["a", "b", "c", "d", "e", "f"]);
+    let prefix = Some(7);
+    let home = |rig: &mut Rig| {
+        let tried = Tried::default();
+        let mut names: Vec<_> = (0..50)
+            .map(|random| {
+                let ask = Ask { prefix, random, ..ask("m", &tried) };
+                let Choice::Send(attempt) = rig.pool.choose(&ask, rig.now) else { panic!("open") };
+                let name = rig.name(&attempt);
+                rig.pool.cancel(attempt, rig.now);
+                name
+            })
+            .collect();
+        names.dedup();
+        assert_eq!(names.len(), 1, "{names:?}");
+        names.remove(0)
+    };
+    let first = home(&mut rig);
+    let attempt = rig.send_with(&first);
+    rig.answer(attempt, Verdict::RateLimited);
+    let second = home(&mut rig);
+    assert_ne!(first, second);
+    rig.pass(2 * SECOND);
+    assert_eq!(home(&mut rig), first, "it has room again");
 }
 
 #[test]

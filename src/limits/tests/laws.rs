@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::provider::{Emptied, Exact};
 use super::*;
 
 #[derive(Clone, Debug)]
@@ -90,20 +91,47 @@ fn apply(ledger: &mut Ledger, open: &mut Vec<Reservation>, step: &Step, now: &mu
     }
 }
 
-fn both() -> [Rule; 3] {
-    [
-        per_minute(Dimension::Requests, 60),
-        per_minute(Dimension::Tokens, 1_000),
-        Rule { measure: Measure::Concurrency, amount: 8, window: Duration::ZERO },
-    ]
+/// Sixty requests and a thousand tokens a minute in any kind of window, and eight requests at once.
+fn any_rules() -> impl Strategy<Value = Vec<Rule>> {
+    let utc = || jiff::tz::TimeZone::UTC;
+    let slice = Duration::from_secs(6);
+    prop::sample::select(vec![
+        Window::Refill(MINUTE),
+        Window::Sliced { window: MINUTE, slice },
+        Window::Fixed(MINUTE),
+        Window::Rolling(MINUTE),
+        Window::Calendar(Period::Day, utc()),
+    ])
+    .prop_map(|window| {
+        vec![
+            Rule::new(Measure::Of(Dimension::Requests), 60, window.clone()),
+            Rule::new(Measure::Of(Dimension::Tokens), 1_000, window),
+            per_minute(Dimension::OutputTokens, 1_000),
+            Rule::concurrency(8),
+        ]
+    })
+}
+
+fn any_sharing() -> impl Strategy<Value = Sharing> {
+    let share = Share::new(1, std::num::NonZeroU32::new(20).unwrap());
+    prop::sample::select(vec![Sharing::Learned, Sharing::Floor(share), Sharing::Part(share)])
+}
+
+fn ledger(rules: &[Rule], sharing: Sharing) -> Ledger {
+    let wall = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+    let wall = Some(crate::clock::Now { at: Moment::ZERO, wall });
+    Ledger::new(rules, Terms { sharing, wall, ..Terms::default() })
 }
 
 proptest! {
+    /// I3, I4, I5, P6.
     #[test]
     fn no_history_lifts_a_level_above_full_or_loses_a_place(
+        rules in any_rules(),
+        sharing in any_sharing(),
         steps in prop::collection::vec(any_step(), 0..200),
     ) {
-        let mut ledger = Ledger::new(&both(), Learning::On);
+        let mut ledger = ledger(&rules, sharing);
         let (mut open, mut now) = (Vec::new(), secs(1));
         for step in steps {
             apply(&mut ledger, &mut open, &step, &mut now);
@@ -121,12 +149,15 @@ proptest! {
         }
     }
 
+    /// P6: headers that lie, refusals that lie, usage that cannot be.
     #[test]
     fn no_history_of_lies_closes_a_limit_for_ever(
+        rules in any_rules(),
+        sharing in any_sharing(),
         steps in prop::collection::vec(any_step(), 0..200),
         cost in 0..900_u64,
     ) {
-        let mut ledger = Ledger::new(&both(), Learning::On);
+        let mut ledger = ledger(&rules, sharing);
         let (mut open, mut now) = (Vec::new(), secs(1));
         for step in steps {
             apply(&mut ledger, &mut open, &step, &mut now);
@@ -135,7 +166,8 @@ proptest! {
             ledger.settle(reservation, &Cost::REQUEST, now);
         }
         // From here on the provider carries everything and says nothing.
-        let end = now + DAY + DAY;
+        let longest = rules.iter().map(|rule| rule.window.length()).max().unwrap();
+        let end = now + DAY + DAY + 20 * longest;
         for _ in 0..20 {
             now = match ledger.check(&tokens(cost), now) {
                 Ok(()) => now,
@@ -144,35 +176,14 @@ proptest! {
             };
             prop_assert!(now <= end);
             if let Ok(carried) = ledger.reserve(&tokens(cost), now) {
-                ledger.carried(&carried);
+                ledger.carried(&carried, now);
                 ledger.settle(carried, &tokens(cost), now);
             }
         }
         prop_assert!(ledger.check(&tokens(cost), now + DAY).is_ok());
     }
 
-    #[test]
-    fn without_learning_the_level_is_the_textbooks(
-        steps in prop::collection::vec((0..400_u64, 0..400_u64, 0..9_000_u64), 1..100),
-    ) {
-        let (amount, window) = (1_000_i128, 60_000_000_000_i128);
-        let mut ledger = Ledger::new(&[per_minute(Dimension::Tokens, 1_000)], Learning::Off);
-        let (mut now, mut level) = (secs(1), amount * window);
-        for (reserve, actual, millis) in steps {
-            let admitted = ledger.reserve(&tokens(reserve), now);
-            let expected = level >= i128::from(reserve) * window;
-            // Rounding down to the nanosecond may admit an unseen fraction of a token early.
-            let near = (level - i128::from(reserve) * window).abs() < 1_000 * amount;
-            prop_assert!(admitted.is_ok() == expected || near || reserve == 0);
-            if let Ok(reservation) = admitted {
-                ledger.settle(reservation, &tokens(actual), now);
-                level -= i128::from(actual) * window;
-            }
-            now = now + Duration::from_millis(millis);
-            level = (level + i128::from(millis) * 1_000_000 * amount).min(amount * window);
-        }
-    }
-
+    /// P8.
     #[test]
     fn a_storm_of_refunds_leaves_the_bucket_full_and_no_fuller(
         costs in prop::collection::vec(1..50_u64, 1..20),
@@ -188,24 +199,7 @@ proptest! {
         prop_assert!(ledger.reserve(&tokens(1), now).is_err());
     }
 
-    #[test]
-    fn a_smaller_request_never_waits_longer(
-        taken in prop::collection::vec(1..600_u64, 0..10),
-        small in 1..500_u64,
-        more in 0..500_u64,
-    ) {
-        let mut ledger = Ledger::new(&[per_minute(Dimension::Tokens, 1_000)], Learning::On);
-        for cost in taken {
-            ledger.reserve(&tokens(cost), secs(1)).map(drop).ok();
-        }
-        let wait = |ledger: &mut Ledger, cost| match ledger.check(&tokens(cost), secs(1)) {
-            Ok(()) => secs(1),
-            Err(Blocked::Until(until, _)) => until,
-            Err(Blocked::Oversized(_)) => Moment::NEVER,
-        };
-        prop_assert!(wait(&mut ledger, small) <= wait(&mut ledger, small + more));
-    }
-
+    /// P2: with headers, whether or not anything is written.
     #[test]
     fn an_exact_provider_used_by_nobody_else_refuses_nothing(
         steps in prop::collection::vec((1..700_u64, 0..30_000_u64, 0..90_000_u64), 1..150),
@@ -213,46 +207,68 @@ proptest! {
     ) {
         let rules = [per_minute(Dimension::Tokens, 1_000)];
         let mut ledger = Ledger::new(if written { &rules } else { &[] }, Learning::On);
-        let mut provider = Exact { level: 1_000 * MINUTE_NANOS, at: secs(1) };
-        let mut under_way: Vec<(Moment, Reservation, u64)> = Vec::new();
+        let mut provider = Exact::per_minute(1_000);
+        let mut under_way: Vec<(Moment, Reservation, Sample)> = Vec::new();
         let mut now = secs(1);
         for (index, (cost, gap, delay)) in steps.into_iter().enumerate() {
             if let Ok(reservation) = ledger.reserve(&tokens(cost), now) {
-                let left = provider.admit(cost, now);
-                prop_assert!(left.is_some(), "refused {cost} at {now:?}");
+                prop_assert!(provider.admit(cost, now).is_ok(), "refused {cost} at {now:?}");
                 // With nothing written, the first answer has to come before the others are sent.
                 let delay = if index == 0 && !written { 0 } else { delay };
-                under_way.push((now + Duration::from_millis(delay), reservation, left.unwrap()));
+                let headers = provider.headers(Dimension::Tokens, now);
+                under_way.push((now + Duration::from_millis(delay), reservation, headers));
             }
             let next = now + Duration::from_millis(gap);
             under_way.sort_by_key(|(due, ..)| *due);
             while under_way.first().is_some_and(|(due, ..)| *due <= next) {
-                let (due, reservation, left) = under_way.remove(0);
-                ledger.observe(&reservation, &[sample(Dimension::Tokens, 1_000, left)], due);
+                let (due, reservation, headers) = under_way.remove(0);
+                ledger.observe(&reservation, &[headers], due);
                 let cost = *reservation.cost();
                 ledger.settle(reservation, &cost, due);
             }
             now = next;
         }
     }
-}
 
-const MINUTE_NANOS: i128 = 60_000_000_000;
-
-/// A provider's bucket of 1,000 a minute, in token-nanoseconds: exact.
-struct Exact {
-    level: i128,
-    at: Moment,
-}
-
-impl Exact {
-    /// What is left, in whole tokens; `None` refuses. A token's fraction is forgiven, for we count
-    /// in whole nanoseconds.
-    fn admit(&mut self, cost: u64, now: Moment) -> Option<u64> {
-        let since = i128::try_from(now.since(self.at).as_nanos()).unwrap();
-        self.level = (self.level + since * 1_000).min(1_000 * MINUTE_NANOS);
-        self.at = now;
-        self.level -= i128::from(cost) * MINUTE_NANOS;
-        (self.level > -MINUTE_NANOS).then(|| u64::try_from(self.level / MINUTE_NANOS).unwrap_or(0))
+    /// P2: without a header, where the provider counts as the rule says, or in any phase of it.
+    #[test]
+    fn what_is_admitted_without_a_header_is_within_what_the_provider_counts(
+        kind in 0..4_usize,
+        steps in prop::collection::vec((1..90_u64, 0..12_000_u64), 1..150),
+        phase in 0..60_u64,
+    ) {
+        let slice = Duration::from_secs(6);
+        let sliced = Window::Sliced { window: MINUTE, slice };
+        let window =
+            [Window::Refill(MINUTE), Window::Fixed(MINUTE), Window::Rolling(MINUTE), sliced][kind].clone();
+        let rule = Rule::new(Measure::Of(Dimension::Tokens), 1_000, window);
+        let mut ledger = Ledger::new(&[rule], Learning::Off);
+        let mut buckets = match kind {
+            0 | 2 => vec![Exact::per_minute(1_000)],
+            3 => vec![Exact::new(1_000, MINUTE, slice)],
+            _ => vec![],
+        };
+        let mut counters = match kind {
+            1 => vec![Emptied::after_first_use(1_000, MINUTE)],
+            2 => vec![
+                Emptied::after_first_use(1_000, MINUTE),
+                Emptied::in_phase(1_000, MINUTE, Duration::from_secs(phase)),
+            ],
+            3 => vec![Emptied::in_phase(100, slice, Duration::from_secs(phase))],
+            _ => vec![],
+        };
+        let mut now = secs(100);
+        for (cost, gap) in steps {
+            if let Ok(reservation) = ledger.reserve(&tokens(cost), now) {
+                for bucket in &mut buckets {
+                    prop_assert!(bucket.admit(cost, now).is_ok(), "a bucket refused {cost}");
+                }
+                for counter in &mut counters {
+                    prop_assert!(counter.admit(cost, now), "a counter refused {cost}");
+                }
+                ledger.settle(reservation, &tokens(cost), now);
+            }
+            now = now + Duration::from_millis(gap);
+        }
     }
 }
