@@ -1,0 +1,8 @@
+//! The injector from outside: what becomes of pods, and what always holds.
+
+#![cfg(test)]
+
+mod case;
+mod golden;
+mod laws;
+mod outcome;
