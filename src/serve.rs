@@ -1,6 +1,8 @@
 //! The gate: accepts connections and serves a function on them. It knows nothing of what the
 //! function does.
 
+mod address;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -19,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lifecycle::{Connections, Drain, Tasks};
+
+pub use address::open;
 
 /// Connections that one listener keeps open at once. A pod's applications stay far below; beyond it
 /// new ones wait in the kernel's backlog.

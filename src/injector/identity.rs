@@ -77,8 +77,8 @@ fn token(draft: &Draft, container: &Value, identity: &Identity) -> Option<Value>
     let volumes = list(draft.spec(), "volumes");
     let volume = volumes.iter().find(|volume| name_of(volume) == name_of(mount))?;
     // A token that is projected; a key in a Secret stays with the application.
-    let sources = list(at(volume, &["projected"]), "sources").iter();
-    let is_token = sources.clone().any(|source| source.get("serviceAccountToken").is_some());
+    let mut sources = list(at(volume, &["projected"]), "sources").iter();
+    let is_token = sources.any(|source| source.get("serviceAccountToken").is_some());
     is_token.then(
         || json!({"name": name_of(mount), "mountPath": text(mount, "mountPath"), "readOnly": true}),
     )

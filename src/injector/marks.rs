@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::json::at;
+
 /// What all of them begin with.
 pub const PREFIX: &str = "keyweir.dev/";
 /// Asks for the sidecar, or keeps a pod away from it.
@@ -14,6 +16,10 @@ pub const INJECTED: &str = "keyweir.dev/injected";
 pub const VERSION: &str = "keyweir.dev/version";
 /// Which container `kubectl logs` and `kubectl exec` mean where none is named.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// The label of a ConfigMap that is validated as a configuration, and its annotation that names those
+/// with which it is merged.
+pub const CONFIG_LABEL: &str = "keyweir.dev/config";
 
 /// The name of the container that is injected.
 pub const CONTAINER: &str = "keyweir";
@@ -30,13 +36,24 @@ pub struct Marks {
 impl Marks {
     /// Those of an object as the API shows it, whatever its shape.
     pub fn of(object: &Value) -> Self {
-        let ours = |field: &str| {
-            let map = object.get("metadata").and_then(|metadata| metadata.get(field));
-            let entries = map.and_then(Value::as_object).into_iter().flatten();
-            let ours = entries.filter(|(name, _)| name.starts_with(PREFIX));
-            ours.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-                .collect()
+        let map = |field: &str| {
+            let entries = at(object, &["metadata", field]).as_object().into_iter().flatten();
+            entries.filter_map(|(name, value)| Some((name, value.as_str()?)))
         };
-        Self { labels: ours("labels"), annotations: ours("annotations") }
+        Self::among(map("labels"), map("annotations"))
+    }
+
+    /// Those among all labels and annotations of an object.
+    pub(super) fn among<'a, T: AsRef<str>>(
+        labels: impl Iterator<Item = (&'a String, T)>,
+        annotations: impl Iterator<Item = (&'a String, T)>,
+    ) -> Self {
+        fn ours<'a, T: AsRef<str>>(
+            all: impl Iterator<Item = (&'a String, T)>,
+        ) -> BTreeMap<String, String> {
+            let ours = all.filter(|(name, _)| name.starts_with(PREFIX));
+            ours.map(|(name, value)| (name.clone(), value.as_ref().to_owned())).collect()
+        }
+        Self { labels: ours(labels), annotations: ours(annotations) }
     }
 }

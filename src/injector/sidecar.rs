@@ -183,8 +183,10 @@ fn arguments(draft: &Draft, settings: &Settings) -> Vec<String> {
     let mut arguments = vec!["proxy".to_owned()];
     arguments
         .extend(settings.configs.iter().map(|name| format!("--config={CONFIG_FOLDER}/{name}")));
+    if settings.has_secrets() {
+        arguments.push(format!("--secrets={SECRETS_FOLDER}"));
+    }
     arguments.extend([
-        format!("--secrets={SECRETS_FOLDER}"),
         format!("--listen=127.0.0.1:{}", settings.port),
         format!("--admin=[::]:{}", settings.admin_port),
         format!("--drain={drain}s"),

@@ -4,5 +4,8 @@
 
 mod case;
 mod golden;
+mod kit;
 mod laws;
 mod outcome;
+mod rotation;
+mod webhook;
