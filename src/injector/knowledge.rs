@@ -7,7 +7,7 @@ mod owners;
 mod watches;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
+use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,10 +36,9 @@ const OWNER: Duration = Duration::from_secs(30);
 const MOST_REMEMBERED: usize = 4_096;
 
 /// What is known of the cluster. Clones know the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Knowledge(Arc<Known>);
 
-#[derive(Debug)]
 struct Known {
     /// Without one, nothing is known but what is told.
     client: Option<kube::Client>,
@@ -147,6 +146,17 @@ impl Knowledge {
     }
 }
 
+impl fmt::Debug for Knowledge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let namespaces = locked(&self.0.namespaces).len();
+        let config_maps = locked(&self.0.config_maps).len();
+        f.debug_struct("Knowledge")
+            .field("namespaces", &namespaces)
+            .field("config_maps", &config_maps)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The marks of an object of which only the metadata is known.
 fn marks_of<K>(object: &PartialObjectMeta<K>) -> Marks {
     let metadata = &object.metadata;
@@ -191,7 +201,7 @@ impl<K, V> Default for Remembered<K, V> {
     }
 }
 
-impl<K: Eq + Hash + Debug, V: Clone> Remembered<K, V> {
+impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
     fn get(&self, key: &K, now: Moment, life: Duration) -> Option<V> {
         let (value, learned) = self.0.get(key)?;
         (now.since(*learned) < life).then(|| value.clone())

@@ -102,7 +102,8 @@ pub(super) fn read(pod: &Marks, namespace: &Marks, defaults: &Defaults) -> (Sett
 impl Settings {
     /// Whether there is a folder of Secrets at all.
     pub(super) fn has_secrets(&self) -> bool {
-        self.secrets.as_ref().is_none_or(|names| !names.is_empty()) || !self.secret_volumes.is_empty()
+        self.secrets.as_ref().is_none_or(|names| !names.is_empty())
+            || !self.secret_volumes.is_empty()
     }
 
     /// The Secrets to mount, where a configuration names these.

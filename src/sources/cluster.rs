@@ -39,7 +39,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(15);
 
 /// The way to the cluster's API.
-#[derive(Debug)]
 pub struct Cluster {
     /// The client of the API.
     pub client: kube::Client,
@@ -197,6 +196,12 @@ impl From<InvalidUri> for NoCluster {
 impl From<InvalidHeaderValue> for NoCluster {
     fn from(_: InvalidHeaderValue) -> Self {
         Self::Unusable("token is no token")
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
     }
 }
 

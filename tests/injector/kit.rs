@@ -138,8 +138,7 @@ impl ApiServer {
             .body(Full::from(body))
             .unwrap();
         let asked = async {
-            let response =
-                sender.send_request(request).await.map_err(|error| error.to_string())?;
+            let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let status = response.status();
             let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
             Ok((status, body.to_bytes()))
@@ -202,4 +201,3 @@ pub(crate) fn patch(response: &Value) -> Patch {
     let patch = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
     serde_json::from_slice(&patch).unwrap()
 }
-

@@ -70,8 +70,7 @@ async fn what_the_namespace_and_its_config_map_say_is_heeded() {
     served.knowledge.knows_config_map("shop", "platform", Some(text));
     let mut pod = pod();
     pod["metadata"]["annotations"] = Value::Null;
-    let response =
-        api.review(served.address, "/inject", json!({"object": pod})).await.unwrap();
+    let response = api.review(served.address, "/inject", json!({"object": pod})).await.unwrap();
     let warnings = response["warnings"].to_string();
     assert!(warnings.contains("will not start") && warnings.contains("`baseUrl`"), "{warnings}");
     let pod = patched(&pod, &patch(&response));
@@ -100,8 +99,7 @@ async fn a_pod_that_says_neither_yes_nor_no_is_denied() {
     let (mut served, api) = started().await;
     let mut unclear = pod();
     unclear["metadata"]["annotations"]["keyweir.dev/inject"] = "yes".into();
-    let response =
-        api.review(served.address, "/inject", json!({"object": unclear})).await.unwrap();
+    let response = api.review(served.address, "/inject", json!({"object": unclear})).await.unwrap();
     assert_eq!(response["allowed"], false);
     assert_eq!(response["status"]["code"], 403);
     assert!(response["status"]["message"].as_str().unwrap().contains("must be \"true\""));
@@ -125,7 +123,9 @@ async fn whatever_is_neither_a_new_pod_nor_a_config_map_is_let_be() {
     let update = json!({"object": pod(), "operation": "UPDATE"});
     let kind = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
     let other = json!({"object": pod(), "kind": kind});
-    for (path, request) in [("/inject", update), ("/inject", other), ("/validate", json!({"object": pod()}))] {
+    for (path, request) in
+        [("/inject", update), ("/inject", other), ("/validate", json!({"object": pod()}))]
+    {
         let response = api.review(served.address, path, request).await.unwrap();
         assert_eq!(response, json!({"uid": "u-1", "allowed": true}), "{path}");
     }
@@ -136,7 +136,8 @@ async fn a_configuration_with_mistakes_is_refused_with_all_of_them() {
     let (served, api) = started().await;
     let config_map = |text: &str| {
         let metadata = json!({"name": "team", "labels": {"keyweir.dev/config": "true"}});
-        let object = json!({"kind": "ConfigMap", "metadata": metadata, "data": {"keyweir.yaml": text}});
+        let object =
+            json!({"kind": "ConfigMap", "metadata": metadata, "data": {"keyweir.yaml": text}});
         json!({"object": object})
     };
     let wrong = config_map("providers:\n  openai: {bseUrl: x}\n  what: {}\n");
