@@ -9,6 +9,7 @@ pub mod edit;
 pub mod error_body;
 pub mod facts;
 pub mod judge;
+mod json;
 pub mod known;
 pub mod levels;
 pub mod meter;

@@ -21,9 +21,9 @@ mod wait;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::lifecycle::{Clock, Connections, Tasks};
+use crate::serve::Incoming;
 use crate::upstream::Upstream;
 
 pub use answer::AnswerBody;

@@ -61,6 +61,7 @@ pub struct Proxy {
     pub listen: SocketAddr,
     /// Where the admin port is, as bound.
     pub admin: SocketAddr,
+    clock: Clock,
     lifecycle: Lifecycle,
     builder: Builder,
     observer: Arc<Observer>,
@@ -91,8 +92,16 @@ impl Proxy {
             let started = worker::start(number, listener, snapshots, clock, lifecycle);
             threads.push(started.map_err(|error| Fatal::System("threads", error))?);
         }
-        let proxy =
-            Self { listen, admin, lifecycle, builder, observer, snapshots, workers: threads };
+        let proxy = Self {
+            listen,
+            admin,
+            clock,
+            lifecycle,
+            builder,
+            observer,
+            snapshots,
+            workers: threads,
+        };
         for listener in admin_listener {
             proxy.serve_admin(listener, options.token.clone())?;
         }
@@ -175,7 +184,7 @@ impl Proxy {
         let connections = Connections::default();
         let drain =
             Drain::new(DrainMode::Sidecar, Duration::ZERO, connections.clone(), readiness.clone());
-        let rounds = Rounds { connections, tasks: tasks.clone(), drain };
+        let rounds = Rounds { connections, tasks: tasks.clone(), drain, clock: self.clock };
         drop(tasks.spawn(serve::accept(listener, admin, rounds)));
         Ok(())
     }

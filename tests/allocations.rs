@@ -26,7 +26,7 @@ static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Allocations and reallocations for one chat request over connections that are open: measured, with
 /// a little room for the allocator's own moods. Lower it when you have earned it.
-const BUDGET: f64 = 50.0;
+const BUDGET: f64 = 30.0;
 
 /// Requests before the counting begins: connections, tables and metric handles are made by them.
 const WARM_UP: usize = 200;

@@ -7,10 +7,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use crate::lifecycle::{Liveness, Readiness};
-use crate::serve::Handler;
+use crate::serve::{Handler, Incoming};
 use crate::telemetry::Injections;
 
 /// What the admin port shows.

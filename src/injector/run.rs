@@ -98,7 +98,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let certified = certify(&options, &cluster, clock, tasks);
     drop(tasks.spawn(lifecycle.liveness.worker().keep()));
     drop(tasks.spawn(tell_expiry(certified.shown.clone(), metrics.clone())));
-    serve_admin(&options, &lifecycle, &metrics, certified.trouble)?;
+    serve_admin(&options, &lifecycle, clock, &metrics, certified.trouble)?;
     let defaults = Defaults {
         native_sidecars: native_sidecars(&cluster.client).await?,
         image: options.image.clone(),
@@ -112,8 +112,12 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let tls = server::tls(certified.shown).map_err(|error| system("TLS", &error))?;
     let listener = open(options.listen)?;
     let Lifecycle { connections, drain, .. } = &lifecycle;
-    let rounds =
-        Rounds { connections: connections.clone(), tasks: tasks.clone(), drain: drain.clone() };
+    let rounds = Rounds {
+        connections: connections.clone(),
+        tasks: tasks.clone(),
+        drain: drain.clone(),
+        clock,
+    };
     drop(tasks.spawn(server::accept(listener, tls, webhook, rounds)));
     lifecycle.readiness.configured();
     lifecycle.readiness.listening();
@@ -156,6 +160,7 @@ async fn tell_expiry(mut shown: watch::Receiver<Option<Shown>>, metrics: Injecti
 fn serve_admin(
     options: &Options,
     lifecycle: &Lifecycle,
+    clock: Clock,
     metrics: &Injections,
     trouble: watch::Receiver<Option<String>>,
 ) -> Result<(), Fatal> {
@@ -172,7 +177,7 @@ fn serve_admin(
     let connections = Connections::default();
     let drain =
         Drain::new(DrainMode::Sidecar, Duration::ZERO, connections.clone(), readiness.clone());
-    let rounds = Rounds { connections, tasks: tasks.clone(), drain };
+    let rounds = Rounds { connections, tasks: tasks.clone(), drain, clock };
     drop(tasks.spawn(serve::accept(listener, door, rounds)));
     Ok(())
 }

@@ -23,7 +23,12 @@ impl Clock {
 
     /// Both clocks, read once.
     pub fn now(&self) -> Now {
-        Now { at: self.moment(), wall: Timestamp::now() }
+        Now { at: self.moment(), wall: self.wall() }
+    }
+
+    /// The wall's clock alone.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp::now()
     }
 
     /// The monotonic clock alone, which is cheaper.

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use hyper::body::Incoming;
 
 use super::exchange::Exchange;
 use super::intake::{self, Replay};
@@ -13,6 +12,7 @@ use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
 use crate::formats::{self, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target};
+use crate::serve::Incoming;
 
 /// A JSON body above this size is read by a thread beside the data thread.
 const READ_ASIDE: usize = 1024 * 1024;

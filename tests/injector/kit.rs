@@ -59,6 +59,7 @@ pub(crate) async fn serve(shown: watch::Receiver<Option<Shown>>) -> Served {
         connections: lifecycle.connections.clone(),
         tasks: lifecycle.tasks.clone(),
         drain: lifecycle.drain.clone(),
+        clock,
     };
     let tls = server::tls(shown).unwrap();
     drop(lifecycle.tasks.spawn(server::accept(listener, tls, webhook, rounds)));
@@ -135,7 +136,7 @@ impl ApiServer {
             .uri(path)
             .header("host", NAME)
             .header("content-type", "application/json")
-            .body(Full::from(body))
+            .body(Full::<Bytes>::from(body))
             .unwrap();
         let asked = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
