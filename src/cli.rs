@@ -33,7 +33,7 @@ pub enum Command {
     /// Forward requests to providers with the keys it holds: the sidecar.
     Proxy(ProxyArguments),
     /// Give the pods of a cluster their sidecar: the admission webhook.
-    Injector(InjectorArguments),
+    Injector(Box<InjectorArguments>),
     /// Validate configuration and Secrets without a network, and print every mistake.
     Check(CheckArguments),
     /// Watch a storm of rate limits, dead keys and outages being absorbed.
@@ -131,7 +131,7 @@ pub struct InjectorArguments {
     #[arg(long, value_name = "IMAGE")]
     pub image: String,
 
-    /// When that image is pulled: Always, IfNotPresent or Never.
+    /// When that image is pulled: `Always`, `IfNotPresent` or `Never`.
     #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub image_pull_policy: Option<String>,
 
@@ -163,8 +163,8 @@ pub struct InjectorArguments {
     #[arg(long, value_name = "NAME", default_value = "keyweir-injector")]
     pub service: String,
 
-    /// The MutatingWebhookConfiguration and ValidatingWebhookConfiguration whose `caBundle` is kept
-    /// up to date; without it, they are called like the Service.
+    /// The webhook configurations, mutating and validating, whose `caBundle` is kept up to date;
+    /// without it, they are called like the Service.
     #[arg(long, value_name = "NAME")]
     pub webhook: Option<String>,
 

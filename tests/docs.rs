@@ -261,7 +261,12 @@ fn registered(source: &str) -> BTreeMap<String, Names> {
     let calls = source.split("book").map(str::trim_start).filter(|rest| rest.starts_with('.'));
     for rest in calls {
         let call = rest.split('?').next().unwrap_or_default();
-        let Some(name) = call.split('"').nth(1).filter(|_| call.contains('(')) else { continue };
+        // The name is the call's first argument.
+        let Some((method, rest)) = call.split_once('"') else { continue };
+        if !method.trim_end().ends_with('(') {
+            continue;
+        }
+        let name = rest.split('"').next().unwrap_or_default();
         let labels = match call.split("&[").nth(1) {
             Some(list) => labels(list),
             None if call.contains("by_limit") => by_limit.clone(),

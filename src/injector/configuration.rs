@@ -32,7 +32,7 @@ pub(super) fn merged_with(config_map: &Value) -> Vec<String> {
 pub(super) fn validate(config_map: &Value, others: &[(String, String)]) -> Answer {
     let data = at(config_map, &["data"]);
     let Some(text) = at(data, &[CONFIG_ENTRY]).as_str() else {
-        return refused(missing(data));
+        return refused(&missing(data));
     };
     let sources: Vec<Source> = merged_with(config_map)
         .iter()
@@ -45,7 +45,7 @@ pub(super) fn validate(config_map: &Value, others: &[(String, String)]) -> Answe
         .collect();
     let outcome = config::read(&sources, None);
     if outcome.has_mistakes() {
-        return refused(check::text(&outcome));
+        return refused(&check::text(&outcome));
     }
     let warnings = outcome.diagnostics.iter().filter(|it| it.severity == Severity::Warning);
     Answer::unchanged(warnings.map(ToString::to_string).collect())
@@ -58,7 +58,7 @@ fn missing(data: &Value) -> String {
     format!("a ConfigMap with the label {CONFIG_LABEL} needs an entry `{CONFIG_ENTRY}`{meant}")
 }
 
-fn refused(message: String) -> Answer {
+fn refused(message: &str) -> Answer {
     let message: String =
         format!("keyweir: {}", message.trim_end()).chars().take(LONGEST).collect();
     Answer { verdict: Err((UNPROCESSABLE, message)), warnings: Vec::new() }

@@ -2,13 +2,13 @@
 //! authority and the token from the service account that is mounted, read anew as they rotate.
 //!
 //! A client of its own under `kube`'s, and not `kube`'s reader of kubeconfigs: that brings a second
-//! YAML reader and a JSONPath with regular expressions, 3.5 MB that a pod has no use for.
+//! YAML reader and a `JSONPath` with regular expressions, 3.5 MB that a pod has no use for.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, InvalidHeaderValue};
 use http::uri::{InvalidUri, Scheme};
@@ -22,6 +22,7 @@ use kube::client::Body;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{environment, files, problem::Problem};

@@ -164,7 +164,7 @@ impl ApiServer {
         path: &str,
         request: Value,
     ) -> Result<Value, String> {
-        let review = review(request);
+        let review = review(&request);
         let (status, body) = self.post(address, path, review.to_string().into_bytes()).await?;
         if status != StatusCode::OK {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&body)));
@@ -178,7 +178,7 @@ impl ApiServer {
 }
 
 /// A whole review around a request's own fields.
-pub(crate) fn review(request: Value) -> Value {
+pub(crate) fn review(request: &Value) -> Value {
     let kind = if request["object"]["kind"] == "ConfigMap" { "ConfigMap" } else { "Pod" };
     let mut whole = json!({
         "uid": "u-1",

@@ -178,7 +178,7 @@ async fn two_hours_of_rotation_under_churn_fail_no_admission() {
             }
             None => {}
         }
-        world.now = world.now + SignedDuration::try_from(TICK).unwrap();
+        world.now += SignedDuration::try_from(TICK).unwrap();
     }
     assert!(world.promotions >= 5, "authorities followed one another {} times", world.promotions);
     assert!(world.admissions > 1_400);

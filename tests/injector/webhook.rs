@@ -179,7 +179,7 @@ async fn a_review_as_large_as_the_api_server_sends_is_answered() {
 #[tokio::test]
 async fn a_drain_ends_after_the_answer_and_closes_the_port() {
     let (served, api) = started().await;
-    let request = review(json!({"object": pod()})).to_string().into_bytes();
+    let request = review(&json!({"object": pod()})).to_string().into_bytes();
     let (status, _) = api.post(served.address, "/inject", request.clone()).await.unwrap();
     assert_eq!(status, StatusCode::OK);
     served.lifecycle.drain.signal();

@@ -36,6 +36,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (printf "%s-certificates" (include "keyweir.fullname" .)) .Values.certificates.secretName -}}
 {{- end -}}
 
+{{- define "keyweir.caBundle" -}}
+{{- if eq .Values.certificates.source "secret" -}}
+{{- .Values.certificates.caBundle | b64enc -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "keyweir.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}

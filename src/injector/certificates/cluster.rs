@@ -356,7 +356,7 @@ mod tests {
     use super::super::stored::Stored;
     use super::*;
 
-    fn configuration(webhooks: Value) -> DynamicObject {
+    fn configuration(webhooks: &Value) -> DynamicObject {
         let object = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
@@ -372,7 +372,7 @@ mod tests {
             {"name": "a", "clientConfig": {"service": {}}, "namespaceSelector": {"x": 1}},
             {"name": "b", "clientConfig": {"service": {}, "caBundle": "b2xk"}},
         ]);
-        let present = configuration(two);
+        let present = configuration(&two);
         let mut patched = serde_json::to_value(&present).unwrap();
         let patch = bundled(&present, "new").unwrap();
         json_patch::patch(&mut patched, &patch).unwrap();
@@ -396,7 +396,7 @@ mod tests {
         let encoded = |text: &str| BASE64_STANDARD.encode(text);
         let webhooks = |bundles: [String; 2]| {
             let hooks = bundles.map(|bundle| json!({"clientConfig": {"caBundle": bundle}}));
-            bundles_of(json!(hooks))
+            bundles_of(&json!(hooks))
         };
         let same = webhooks([encoded(&first), encoded(&first)]);
         assert!(same.is_clean && same.certificates.len() == 1);
@@ -407,7 +407,7 @@ mod tests {
         assert!(empty.certificates.is_empty());
     }
 
-    fn bundles_of(webhooks: Value) -> Seen {
+    fn bundles_of(webhooks: &Value) -> Seen {
         bundles(&configuration(webhooks))
     }
 

@@ -83,7 +83,7 @@ impl Trust {
     }
 }
 
-impl Situation<'_> {
+impl<'a> Situation<'a> {
     /// What to do to the Secret, if anything.
     pub(super) fn step(&self) -> Option<Step> {
         let stored = match self.observed {
@@ -95,10 +95,9 @@ impl Situation<'_> {
         match next {
             Some(next) if self.is_settled(next.certificate()) => Some(Step::Promote),
             Some(_) if !self.is_valid(stored.current.certificate()) => Some(Step::Promote),
-            Some(_) => None,
             None if !self.is_valid(stored.current.certificate()) => Some(Step::Begin),
             None if self.now >= followed_at(&stored.current) => Some(Step::Prepare),
-            None => None,
+            Some(_) | None => None,
         }
     }
 
@@ -110,7 +109,7 @@ impl Situation<'_> {
     }
 
     /// The authority to sign a new certificate with, if one is due now.
-    pub(super) fn signer(&self) -> Option<&Authority> {
+    pub(super) fn signer(&self) -> Option<&'a Authority> {
         let current = &self.known()?.current;
         if !self.is_valid(current.certificate()) {
             return None;
@@ -207,7 +206,7 @@ impl Situation<'_> {
     }
 
     /// The Secret as it is, or as it was.
-    fn known(&self) -> Option<&Stored> {
+    fn known(&self) -> Option<&'a Stored> {
         match self.observed {
             Observed::Held { stored, .. } => Some(stored),
             Observed::Unknown | Observed::Missing | Observed::Unusable { .. } => self.memory,

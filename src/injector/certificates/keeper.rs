@@ -71,7 +71,7 @@ impl Keeper {
         // What it held is kept in mind in case it goes.
         let before = std::mem::replace(&mut self.observed, observed);
         if let Observed::Held { stored, .. } = before {
-            self.memory = Some(stored);
+            self.memory = Some(*stored);
         }
     }
 
@@ -89,20 +89,17 @@ impl Keeper {
     /// # Errors
     /// Where the system has no randomness.
     pub fn step(&mut self, now: Timestamp) -> Result<Vec<Act>, rcgen::Error> {
-        let signed = self.look(now, |it| {
-            it.signer().map(|signer| signer.sign(&self.names, now, self.terms.leaf))
-        });
-        if let Some(signed) = signed {
-            let leaf = signed?;
+        if let Some(signer) = self.situation(now).signer() {
+            let leaf = signer.sign(&self.names, now, self.terms.leaf)?;
             self.shown.send_replace(Some(leaf.shown.clone()));
             self.leaf = Some(leaf);
         }
         let mut acts = Vec::new();
-        if let Some(step) = self.look(now, |it| it.step()) {
+        if let Some(step) = self.situation(now).step() {
             let write = self.write(now, step)?;
             acts.push(Act::Write(write));
         }
-        let bundles = self.look(now, |it| it.bundles());
+        let bundles = self.situation(now).bundles();
         acts.extend(
             bundles
                 .into_iter()
@@ -113,12 +110,12 @@ impl Keeper {
 
     /// Whether the API server would trust this replica.
     pub fn readiness(&self, now: Timestamp) -> Result<(), NotReady> {
-        self.look(now, |it| it.readiness())
+        self.situation(now).readiness()
     }
 
     /// The next moment at which something may be due.
     pub fn wake(&self, now: Timestamp) -> Timestamp {
-        self.look(now, |it| it.wake())
+        self.situation(now).wake()
     }
 
     /// Why the Secret is of no use, if it is.
@@ -129,8 +126,8 @@ impl Keeper {
         }
     }
 
-    fn look<T>(&self, now: Timestamp, at: impl FnOnce(&Situation<'_>) -> T) -> T {
-        at(&Situation {
+    fn situation(&self, now: Timestamp) -> Situation<'_> {
+        Situation {
             now,
             terms: &self.terms,
             observed: &self.observed,
@@ -138,7 +135,7 @@ impl Keeper {
             leaf: self.leaf.as_ref(),
             bundles: &self.bundles,
             trust: &self.trust,
-        })
+        }
     }
 
     fn write(&self, now: Timestamp, step: Step) -> Result<Write, rcgen::Error> {
@@ -146,7 +143,7 @@ impl Keeper {
         let (replaces, held) = match &self.observed {
             Observed::Unknown | Observed::Missing => (None, self.memory.as_ref()),
             Observed::Unusable { version, .. } => (Some(version.clone()), self.memory.as_ref()),
-            Observed::Held { version, stored } => (Some(version.clone()), Some(stored)),
+            Observed::Held { version, stored } => (Some(version.clone()), Some(&**stored)),
         };
         let entries = match (step, held) {
             (Step::Restore | Step::Prepare, Some(held)) => {

@@ -52,7 +52,7 @@ pub enum Observed {
         /// The version to replace.
         version: String,
         /// What it holds.
-        stored: Stored,
+        stored: Box<Stored>,
     },
 }
 
@@ -60,7 +60,7 @@ impl Observed {
     /// A Secret with these entries in that version.
     pub fn read(version: String, entries: &Entries) -> Self {
         match Stored::read(entries) {
-            Ok(stored) => Self::Held { version, stored },
+            Ok(stored) => Self::Held { version, stored: Box::new(stored) },
             Err(reason) => Self::Unusable { version, reason },
         }
     }
@@ -74,7 +74,7 @@ impl Stored {
         // A successor that cannot be used is made anew.
         let next = Authority::read(entry(NEXT_CERTIFICATE), entry(NEXT_KEY)).ok();
         let since = std::str::from_utf8(entry(SINCE)).ok().and_then(|text| text.parse().ok());
-        let since = since.unwrap_or(current.certificate().from);
+        let since = since.unwrap_or_else(|| current.certificate().from);
         Ok(Self { current, next, since })
     }
 

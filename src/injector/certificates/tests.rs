@@ -106,7 +106,7 @@ impl World {
             let seen = self.before(late).clone();
             self.turn(index, seen);
         }
-        self.now = self.now + SignedDuration::from_mins(1);
+        self.now += SignedDuration::from_mins(1);
     }
 
     fn turn(&mut self, index: usize, seen: State) {
