@@ -23,7 +23,12 @@ help: ## This list
 .PHONY: test
 test: ## Installs what the tests need, and runs them all
 	@.ci/need build-essential curl nodejs npm procps python3 python3-venv
+	@.ci/go-tool --all
 	cargo test --locked
+
+.PHONY: manifests
+manifests: ## Renders manifests/ from the chart anew
+	UPDATE=1 cargo test --locked --test chart manifests
 
 .PHONY: demo
 demo: ## A storm of rate limits, dead keys and outages, absorbed: no account needed

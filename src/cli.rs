@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod injector;
 mod proxy;
+mod status;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub enum Command {
     Injector(Box<InjectorArguments>),
     /// Validate configuration and Secrets without a network, and print every mistake.
     Check(CheckArguments),
+    /// Show a proxy's keys, limits and queues.
+    Status(StatusArguments),
     /// Watch a storm of rate limits, dead keys and outages being absorbed.
     Demo(DemoArguments),
     /// Print shell completions: `source <(keyweir completions bash)`.
@@ -246,6 +249,24 @@ pub enum Output {
     Json,
 }
 
+/// Flags of `keyweir status`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "From outside of the pod: kubectl port-forward POD 4471 first.\n\n\
+    Exit code 0: it is ready; 1: it is not, or does not answer; 2: misuse.")]
+pub struct StatusArguments {
+    /// The proxy's admin port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4471")]
+    pub admin: SocketAddr,
+
+    /// A file with the bearer token that the admin port asks for.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
 /// Flags of `keyweir demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArguments {
@@ -268,6 +289,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Proxy(arguments) => proxy::run(&arguments),
         Command::Injector(arguments) => injector::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
