@@ -1,0 +1,1 @@
+//! Certificates rotate, replicas come and go, and no admission fails.
