@@ -16,7 +16,7 @@ use super::certificates::{Keeper, Shown, Terms, files};
 use super::door::Door;
 use super::events::Events;
 use super::knowledge::Knowledge;
-use super::server;
+use super::server::{self, Office};
 use super::settings::{Defaults, Resources};
 use super::webhook::Webhook;
 use crate::lifecycle::{
@@ -110,6 +110,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let events = Events::start(cluster.client.clone(), clock, tasks);
     let webhook = Webhook::new(defaults, knowledge, events, metrics, clock);
     let tls = server::tls(certified.shown).map_err(|error| system("TLS", &error))?;
+    let office = Office { webhook, readiness: lifecycle.readiness.clone() };
     let listener = open(options.listen)?;
     let Lifecycle { connections, drain, .. } = &lifecycle;
     let rounds = Rounds {
@@ -118,7 +119,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         drain: drain.clone(),
         clock,
     };
-    drop(tasks.spawn(server::accept(listener, tls, webhook, rounds)));
+    drop(tasks.spawn(server::accept(listener, tls, office, rounds)));
     lifecycle.readiness.configured();
     lifecycle.readiness.listening();
     tracing::info!(addr = %options.listen, admin = %options.admin, "Listening");

@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificates::Shown;
 use super::webhook::Webhook;
+use crate::lifecycle::Readiness;
 use crate::serve::Rounds;
 
 /// Connections that are open at once: an API server keeps a few, and there are a few of those.
@@ -61,8 +64,19 @@ impl fmt::Debug for Present {
     }
 }
 
+/// What answers on every connection.
+#[derive(Clone, Debug)]
+pub struct Office {
+    /// Answers.
+    pub webhook: Webhook,
+    /// Once it says no, each answer is the last on its connection. An API server goes on using
+    /// connections that it has, wherever its Service leads by now, and what it sends on one that is
+    /// being closed at rest fails.
+    pub readiness: Readiness,
+}
+
 /// Accepts until the drain closes the listener, and answers reviews on every connection.
-pub async fn accept(listener: TcpListener, tls: TlsAcceptor, webhook: Webhook, rounds: Rounds) {
+pub async fn accept(listener: TcpListener, tls: TlsAcceptor, office: Office, rounds: Rounds) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut closing = pin!(rounds.drain.closing());
     loop {
@@ -72,9 +86,9 @@ pub async fn accept(listener: TcpListener, tls: TlsAcceptor, webhook: Webhook, r
         };
         match accepted {
             Ok((stream, place)) => {
-                let (tls, webhook, of_task) = (tls.clone(), webhook.clone(), rounds.clone());
+                let (tls, office, of_task) = (tls.clone(), office.clone(), rounds.clone());
                 drop(rounds.tasks.spawn(async move {
-                    serve(stream, &tls, webhook, &of_task).await;
+                    serve(stream, &tls, office, &of_task).await;
                     drop(place);
                 }));
             }
@@ -98,7 +112,7 @@ async fn next(
     Ok((stream, place))
 }
 
-async fn serve(stream: TcpStream, tls: &TlsAcceptor, webhook: Webhook, rounds: &Rounds) {
+async fn serve(stream: TcpStream, tls: &TlsAcceptor, office: Office, rounds: &Rounds) {
     let open = rounds.connections.open();
     let stream = match timeout(HANDSHAKE, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -106,8 +120,14 @@ async fn serve(stream: TcpStream, tls: &TlsAcceptor, webhook: Webhook, rounds: &
         Err(_) => return tracing::debug!("TLS did not come about in time"),
     };
     let service = service_fn(move |request| {
-        let webhook = webhook.clone();
-        async move { Ok::<_, Infallible>(webhook.answer(request).await) }
+        let office = office.clone();
+        async move {
+            let mut response = office.webhook.answer(request).await;
+            if office.readiness.check().is_err() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

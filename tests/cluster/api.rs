@@ -70,8 +70,8 @@ pub(crate) fn warnings(reply: &Reply) -> Vec<String> {
     let headers = reply.headers.get_all("warning").iter();
     let texts = headers.map(|header| String::from_utf8_lossy(header.as_bytes()).into_owned());
     let inner = |text: String| {
-        let quoted = text.trim_start_matches("299 - ").trim_matches('"');
-        quoted.replace("\\\"", "\"").replace("\\\\", "\\")
+        let quoted = text.strip_prefix("299 - \"").and_then(|rest| rest.strip_suffix('"'));
+        quoted.unwrap_or(&text).replace("\\\"", "\"").replace("\\\\", "\\")
     };
     texts.map(inner).collect()
 }

@@ -11,7 +11,7 @@ use crate::installation::Installation;
 use crate::parts::repository;
 
 /// Pods that no API server admits, with a sidecar or without.
-const IMPOSSIBLE: [&str; 0] = [];
+const IMPOSSIBLE: [&str; 1] = ["static-pod"];
 
 #[test]
 fn every_golden_pod_is_admitted_as_its_file_says() {
@@ -36,11 +36,11 @@ fn every_golden_pod_is_admitted_as_its_file_says() {
             impossible.push(name);
             continue;
         }
-        if let Err(why) = compare(api, &namespace, &case) {
+        if let Err(why) = compare(api, &namespace, &case, &bare.json()) {
             wrong.push(format!("{name}: {why}"));
         }
     }
-    assert!(wrong.is_empty(), "\n{}\n{}", wrong.join("\n"), installation.replicas[0].process.log());
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(impossible, IMPOSSIBLE);
 }
 
@@ -80,12 +80,31 @@ fn account(api: Api, namespace: &str, name: &str) {
     assert!(matches!(made.status, 201 | 409), "{}", made.text());
 }
 
-fn compare(api: Api, namespace: &str, case: &Case) -> Result<(), String> {
+/// A pod but for the service account's token, whose volume has another name every time.
+fn without_tokens(pod: Value) -> Value {
+    let is_token = |item: &Value| {
+        item["name"].as_str().is_some_and(|name| name.starts_with("kube-api-access-"))
+    };
+    let drop_from = |items: &mut Value| {
+        items.as_array_mut().into_iter().for_each(|items| items.retain(|item| !is_token(item)));
+    };
+    let mut pod = pod;
+    drop_from(&mut pod["spec"]["volumes"]);
+    for row in ["containers", "initContainers"] {
+        for container in pod["spec"][row].as_array_mut().into_iter().flatten() {
+            drop_from(&mut container["volumeMounts"]);
+        }
+    }
+    pod
+}
+
+/// `seen` is the pod as the API server hands it to webhooks, with its own defaults.
+fn compare(api: Api, namespace: &str, case: &Case, seen: &Value) -> Result<(), String> {
     let reply = api.create(&pods(namespace), &case.pod);
     let said = warnings(&reply);
-    let (expected, told) = match case.admit(&case.pod) {
-        Became::Injected(Injection { patch, warnings }) => (patched(&case.pod, &patch), warnings),
-        Became::Left(_, warnings) => (case.pod.clone(), warnings),
+    let (expected, told) = match case.admit(seen) {
+        Became::Injected(Injection { patch, warnings }) => (patched(seen, &patch), warnings),
+        Became::Left(_, warnings) => (seen.clone(), warnings),
         Became::Denied(message) => {
             let denied = reply.status == 403 && reply.text().contains("must be \\\"true\\\"");
             return if denied { Ok(()) } else { Err(format!("{message}: {}", reply.text())) };
@@ -100,7 +119,7 @@ fn compare(api: Api, namespace: &str, case: &Case) -> Result<(), String> {
             return Err(format!("nobody said {begin}: {said:?}"));
         }
     }
-    let admitted = reply.json();
+    let (expected, admitted) = (without_tokens(expected), without_tokens(reply.json()));
     let sidecars = |pod: &Value| {
         let rows = ["containers", "initContainers"].iter();
         let all = rows.filter_map(|row| pod["spec"][row].as_array()).flatten();

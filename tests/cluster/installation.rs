@@ -15,6 +15,7 @@ const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1";
 pub(crate) struct Installation {
     // The replicas go first.
     pub(crate) replicas: Vec<Replica>,
+    started: usize,
     pub(crate) balancer: Balancer,
     pub(crate) plane: Plane,
 }
@@ -23,7 +24,8 @@ impl Installation {
     /// Installs it with these values set.
     pub(crate) fn new(values: &[&str]) -> Self {
         let plane = Plane::start();
-        let installation = Self { replicas: Vec::new(), balancer: Balancer::start(), plane };
+        let installation =
+            Self { replicas: Vec::new(), started: 0, balancer: Balancer::start(), plane };
         let mut helm = installation.helm();
         helm.args(["install", "keyweir", "--create-namespace"]).arg(repository("charts/keyweir"));
         for value in values {
@@ -75,7 +77,8 @@ impl Installation {
     /// Starts one more replica, and leads to it once it is ready.
     pub(crate) fn add(&mut self, instead: &[&str]) {
         let arguments = self.arguments(instead);
-        let name = format!("injector-{}", self.replicas.len());
+        self.started += 1;
+        let name = format!("injector-{}", self.started);
         let mut replica = Replica::start(&self.plane, &name, &arguments);
         replica.until_ready();
         self.replicas.push(replica);

@@ -6,9 +6,10 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+mod api;
+#[expect(dead_code, reason = "of what becomes of a pod, not everything is looked at here")]
 #[path = "../injector/case.rs"]
 mod case;
-mod api;
 mod golden;
 mod injected;
 mod installation;

@@ -214,17 +214,6 @@ fn kubectl_proxy(folder: &Path) -> (Running, Api) {
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        if thread::panicking() {
-            // What is wrong may be there to be seen.
-            let end = |log: String| {
-                let lines: Vec<&str> = log.lines().collect();
-                lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
-            };
-            for process in &self.running {
-                let shown = end(process.log());
-                drop(std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes()));
-            }
-        }
         // In the reverse order of their coming.
         while let Some(process) = self.running.pop() {
             drop(process);

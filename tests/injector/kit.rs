@@ -13,11 +13,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use json_patch::Patch;
+use keyweir::injector::Defaults;
 use keyweir::injector::certificates::{Act, Keeper, Observed, Shown, Terms};
 use keyweir::injector::events::{Events, News};
 use keyweir::injector::knowledge::Knowledge;
+use keyweir::injector::server::{self, Office};
 use keyweir::injector::webhook::Webhook;
-use keyweir::injector::{Defaults, server};
 use keyweir::lifecycle::{Clock, DrainMode, Lifecycle};
 use keyweir::serve::Rounds;
 use keyweir::telemetry::Injections;
@@ -61,8 +62,9 @@ pub(crate) async fn serve(shown: watch::Receiver<Option<Shown>>) -> Served {
         drain: lifecycle.drain.clone(),
         clock,
     };
+    let office = Office { webhook, readiness: lifecycle.readiness.clone() };
     let tls = server::tls(shown).unwrap();
-    drop(lifecycle.tasks.spawn(server::accept(listener, tls, webhook, rounds)));
+    drop(lifecycle.tasks.spawn(server::accept(listener, tls, office, rounds)));
     Served { address, knowledge, metrics, news, lifecycle }
 }
 
