@@ -40,9 +40,9 @@ impl Api {
         reply.json()
     }
 
-    pub(crate) fn patch(self, path: &str, kind: &str, patch: &Value) -> Value {
+    pub(crate) fn patch(self, path: &str, kind: &str, change: &Value) -> Value {
         let kind = format!("application/{kind}-patch+json");
-        let reply = self.ask("PATCH", path, &kind, &patch.to_string());
+        let reply = self.ask("PATCH", path, &kind, &change.to_string());
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         reply.json()
     }

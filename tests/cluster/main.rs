@@ -14,6 +14,7 @@ mod golden;
 mod injected;
 mod installation;
 mod parts;
+mod people;
 mod plane;
 mod replicas;
 mod rotation;

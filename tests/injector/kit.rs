@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -127,6 +127,17 @@ impl ApiServer {
         path: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Bytes), String> {
+        let response = self.exchange(address, path, body).await?;
+        Ok((response.status(), response.into_body()))
+    }
+
+    /// Posts a body and returns the whole response.
+    pub(crate) async fn exchange(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Bytes>, String> {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         let name = ServerName::try_from(NAME).unwrap();
         let connector = TlsConnector::from(Arc::clone(&self.0));
@@ -142,9 +153,9 @@ impl ApiServer {
             .unwrap();
         let asked = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
-            Ok((status, body.to_bytes()))
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
         };
         tokio::pin!(asked);
         tokio::select! {

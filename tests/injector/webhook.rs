@@ -177,6 +177,19 @@ async fn a_review_as_large_as_the_api_server_sends_is_answered() {
 }
 
 #[tokio::test]
+async fn once_it_is_not_ready_each_answer_is_the_last_on_its_connection() {
+    let (served, api) = started().await;
+    served.lifecycle.readiness.configured();
+    served.lifecycle.readiness.listening();
+    let request = review(&json!({"object": pod()})).to_string().into_bytes();
+    let response = api.exchange(served.address, "/inject", request.clone()).await.unwrap();
+    assert!(!response.headers().contains_key("connection"), "{response:?}");
+    served.lifecycle.readiness.draining();
+    let response = api.exchange(served.address, "/inject", request).await.unwrap();
+    assert_eq!(response.headers()["connection"], "close");
+}
+
+#[tokio::test]
 async fn a_drain_ends_after_the_answer_and_closes_the_port() {
     let (served, api) = started().await;
     let request = review(&json!({"object": pod()})).to_string().into_bytes();
