@@ -21,9 +21,15 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// Installs it with these values set.
+    /// Installs it with these values set, its Service leading to processes of this machine.
     pub(crate) fn new(values: &[&str]) -> Self {
-        let plane = Plane::start();
+        let installation = Self::within(Plane::start(), values);
+        installation.lead_here();
+        installation
+    }
+
+    /// Installs it in that cluster with these values set.
+    pub(crate) fn within(plane: Plane, values: &[&str]) -> Self {
         let installation =
             Self { replicas: Vec::new(), started: 0, balancer: Balancer::start(), plane };
         let mut helm = installation.helm();
@@ -32,7 +38,6 @@ impl Installation {
             helm.args(["--set", value]);
         }
         run(&mut helm);
-        installation.lead_here();
         installation
     }
 

@@ -11,10 +11,14 @@ mod api;
 #[path = "../injector/case.rs"]
 mod case;
 mod golden;
+mod images;
 mod injected;
 mod installation;
+mod node;
 mod parts;
 mod people;
 mod plane;
+mod provider;
 mod replicas;
 mod rotation;
+mod running;

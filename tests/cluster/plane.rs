@@ -1,7 +1,7 @@
 //! etcd, the API server and its controllers.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,6 +15,8 @@ use crate::parts::{Running, part, said};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Where pods find the API server.
+const SERVICE: &str = "10.96.0.1";
 /// Who may do everything.
 const ADMIN: &str = "the-admins-token";
 
@@ -40,15 +42,25 @@ pub(crate) fn soon() -> Instant {
 
 /// An address that is free for the moment.
 pub(crate) fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free_on(Ipv4Addr::LOCALHOST.into())
+}
+
+fn free_on(ip: IpAddr) -> SocketAddr {
+    let listener = TcpListener::bind((ip, 0)).expect("a free port");
     listener.local_addr().expect("its address")
 }
 
 impl Plane {
+    /// One on loopback.
     pub(crate) fn start() -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// One whose API server is at this address of the machine.
+    pub(crate) fn start_on(ip: IpAddr) -> Self {
         let folder = tempfile::tempdir().expect("make a folder");
         let at = folder.path();
-        let address = free();
+        let address = free_on(ip);
         credentials(at, address);
         let etcd = free();
         let mut running = vec![Running::start(at, "etcd", &etcd_command(at, etcd))];
@@ -148,9 +160,12 @@ fn server_command(folder: &Path, etcd: SocketAddr, address: SocketAddr) -> Comma
         "--service-cluster-ip-range=10.96.0.0/16",
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
-        // Nobody asks for `kubernetes.default`, and loopback would not do as its endpoint.
-        "--endpoint-reconciler-type=none",
+        "--kubelet-preferred-address-types=InternalIP",
     ]);
+    if address.ip().is_loopback() {
+        // Nobody asks for `kubernetes.default`, and loopback would not do as its endpoint.
+        server.arg("--endpoint-reconciler-type=none");
+    }
     server
 }
 
@@ -166,7 +181,7 @@ fn credentials(folder: &Path, address: SocketAddr) {
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
     write("ca.crt", &authority.pem());
-    let names = [address.ip().to_string(), "localhost".to_owned()];
+    let names = [address.ip().to_string(), SERVICE.to_owned()];
     let serving = CertificateParams::new(names).expect("names");
     let key = KeyPair::generate().expect("a key");
     write("tls.crt", &serving.signed_by(&key, &authority).expect("a certificate").pem());
