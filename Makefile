@@ -10,8 +10,9 @@ MAKEFLAGS += --no-builtin-rules
 SECONDS_EACH ?= 10
 BENCH ?=
 
-# The parts of Kubernetes that the tests raise.
-CLUSTER := kube-apiserver kube-controller-manager kubectl
+# The parts of Kubernetes that the tests raise, and what they rest on.
+CLUSTER := kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
+NODE := busybox-static conntrack containerd containernetworking-plugins etcd-server iproute2 iptables runc util-linux
 
 # This machine, in the words of images.
 ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
@@ -25,7 +26,7 @@ help: ## This list
 
 .PHONY: test
 test: ## Installs what the tests need, and runs them all
-	@.ci/need build-essential curl etcd-server nodejs npm procps python3 python3-venv util-linux
+	@.ci/need build-essential curl nodejs npm procps python3 python3-venv $(NODE)
 	@.ci/go-tool --all
 	@tests/cluster/build $(CLUSTER) >/dev/null
 	cargo test --locked

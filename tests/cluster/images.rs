@@ -1,5 +1,6 @@
 //! Images without a registry: an OCI archive around files of this machine.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,7 +63,10 @@ fn archive(folder: &Path, name: &str, config: &Value) -> PathBuf {
     fs::remove_file(layer).expect("remove it");
     let blob = |bytes: &[u8], kind: &str| {
         let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a string takes it");
+            hex
+        });
         fs::write(blobs.join(&hex), bytes).expect("write a blob");
         json!({"mediaType": format!("application/vnd.oci.image.{kind}"),
             "digest": format!("sha256:{hex}"), "size": bytes.len()})

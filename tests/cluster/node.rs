@@ -26,16 +26,35 @@ pub(crate) struct Cluster {
     pub(crate) plane: Plane,
 }
 
-/// Runs a test of this program in namespaces of its own.
+/// Runs a test of this program in namespaces of its own. That takes root, or a `sudo` that does not ask.
 pub(crate) fn in_a_world_of_its_own(test: &str) {
-    let mut world = Command::new("unshare");
-    world.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    world.arg(std::env::current_exe().expect("this program"));
-    world.args(["--exact", test, "--ignored", "--nocapture"]);
-    match said(&mut world) {
-        Ok((stdout, _)) => assert!(stdout.contains("1 passed"), "{stdout}"),
-        Err(said) => panic!("(it needs root)\n{said}"),
+    let folder = tempfile::tempdir().expect("make a folder");
+    let had_pods = has_pods();
+    let is_root = run(Command::new("id").arg("-u")).trim() == "0";
+    let mut world = Command::new(if is_root { "env" } else { "sudo" });
+    if !is_root {
+        world.args(["--non-interactive", "--preserve-env"]);
     }
+    world.args(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    world.arg(std::env::current_exe().expect("this program"));
+    // What is mounted below it is gone with the world, and then it can be removed.
+    world.args(["--exact", test, "--ignored", "--nocapture"]).env("TMPDIR", folder.path());
+    let ended = said(&mut world);
+    if !had_pods {
+        let groups = "find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} +";
+        drop(said(Command::new("sh").args(["-c", groups])));
+    }
+    match ended {
+        Ok((stdout, _)) => assert!(stdout.contains("1 passed"), "{stdout}"),
+        Err(said) => panic!("{said}"),
+    }
+}
+
+/// Whether this machine is a node already, whose groups are to be let be.
+fn has_pods() -> bool {
+    let groups = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let below = groups.map(|group| group.path().join("kubepods"));
+    below.chain(["/sys/fs/cgroup/kubepods".into()]).any(|path| path.exists())
 }
 
 impl Cluster {
