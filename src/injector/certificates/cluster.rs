@@ -107,13 +107,17 @@ pub async fn keep(
         };
         let now = clock.now();
         office.see(now.wall, sight.unwrap_or(Sight::Nothing));
+        office.sign(now.wall);
         // Whatever is seen meanwhile, what was done or failed is not done again at once.
         if now.at >= quiet && office.act(now.wall).await {
             quiet = clock.moment() + office.pause;
         }
         let now = clock.now();
-        let due = now.moment_of(office.keeper.wake(now.wall)).min(now.at + OFTEN);
-        next = due.max(quiet);
+        office.sign(now.wall);
+        next = now.moment_of(office.keeper.wake(now.wall)).min(now.at + OFTEN);
+        if quiet > now.at {
+            next = next.min(quiet);
+        }
         trouble.send_replace(office.trouble(now.wall));
     }
 }
@@ -142,6 +146,12 @@ impl Office<'_> {
                 self.present.remove(kind);
             }
             Sight::Nothing => {}
+        }
+    }
+
+    fn sign(&mut self, now: Timestamp) {
+        if let Err(error) = self.keeper.sign(now) {
+            tracing::error!(%error, "A certificate could not be made");
         }
     }
 

@@ -84,16 +84,25 @@ impl Keeper {
         self.trust.observe(now, &self.bundles);
     }
 
-    /// Signs what is due and returns what is to be done in the cluster.
+    /// Signs what is due. That is between this replica and its memory, and waits for nobody.
     ///
     /// # Errors
     /// Where the system has no randomness.
-    pub fn step(&mut self, now: Timestamp) -> Result<Vec<Act>, rcgen::Error> {
+    pub fn sign(&mut self, now: Timestamp) -> Result<(), rcgen::Error> {
         if let Some(signer) = self.situation(now).signer() {
             let leaf = signer.sign(&self.names, now, self.terms.leaf)?;
             self.shown.send_replace(Some(leaf.shown.clone()));
             self.leaf = Some(leaf);
         }
+        Ok(())
+    }
+
+    /// Signs what is due and returns what is to be done in the cluster.
+    ///
+    /// # Errors
+    /// Where the system has no randomness.
+    pub fn step(&mut self, now: Timestamp) -> Result<Vec<Act>, rcgen::Error> {
+        self.sign(now)?;
         let mut acts = Vec::new();
         if let Some(step) = self.situation(now).step() {
             let write = self.write(now, step)?;
