@@ -10,6 +10,10 @@ MAKEFLAGS += --no-builtin-rules
 SECONDS_EACH ?= 10
 BENCH ?=
 
+# The parts of Kubernetes that the tests raise, and what they rest on.
+CLUSTER := kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl kubelet
+NODE := busybox-static conntrack containerd containernetworking-plugins etcd-server iproute2 iptables runc util-linux
+
 # This machine, in the words of images.
 ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 TARGET_amd64 := x86_64-unknown-linux-musl
@@ -22,8 +26,19 @@ help: ## This list
 
 .PHONY: test
 test: ## Installs what the tests need, and runs them all
-	@.ci/need build-essential curl nodejs npm procps python3 python3-venv
+	@.ci/need build-essential curl nodejs npm procps python3 python3-venv $(NODE)
+	@.ci/go-tool --all
+	@tests/cluster/build $(CLUSTER) >/dev/null
 	cargo test --locked
+
+.PHONY: manifests
+manifests: ## Renders manifests/ from the chart anew
+	UPDATE=1 cargo test --locked --test chart manifests
+
+.PHONY: cluster
+cluster: ## A Kubernetes with the chart and the injector in it, until you press enter
+	@.ci/need build-essential curl etcd-server python3 util-linux
+	cargo test --locked --test cluster for_people -- --ignored --nocapture
 
 .PHONY: demo
 demo: ## A storm of rate limits, dead keys and outages, absorbed: no account needed

@@ -2,7 +2,9 @@
 
 mod check;
 mod demo;
+mod injector;
 mod proxy;
+mod status;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,8 +33,12 @@ pub struct Arguments {
 pub enum Command {
     /// Forward requests to providers with the keys it holds: the sidecar.
     Proxy(ProxyArguments),
+    /// Give the pods of a cluster their sidecar: the admission webhook.
+    Injector(Box<InjectorArguments>),
     /// Validate configuration and Secrets without a network, and print every mistake.
     Check(CheckArguments),
+    /// Show a proxy's keys, limits and queues.
+    Status(StatusArguments),
     /// Watch a storm of rate limits, dead keys and outages being absorbed.
     Demo(DemoArguments),
     /// Print shell completions: `source <(keyweir completions bash)`.
@@ -116,6 +122,107 @@ pub enum Mode {
     Gateway,
 }
 
+/// Flags of `keyweir injector`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "It runs in a pod and is told everything else by the annotations of the pods \
+    that it sees, for instance keyweir.dev/inject: \"true\".\n\n\
+    Without --certificates it keeps an authority of its own in a Secret that all replicas share, \
+    signs its certificate with it, and puts it into the caBundle of the webhook configurations. \
+    Deleting that Secret makes another authority; the old one is trusted until all that it signed \
+    has ended.\n\n\
+    SIGTERM: it says that it is not ready, goes on accepting for --notice, then drains."
+)]
+pub struct InjectorArguments {
+    /// The image of the sidecar that is injected.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: String,
+
+    /// When that image is pulled: `Always`, `IfNotPresent` or `Never`.
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub image_pull_policy: Option<String>,
+
+    /// Where the API server connects (HTTPS).
+    #[arg(long, value_name = "ADDR", default_value = "[::]:8443")]
+    pub listen: SocketAddr,
+
+    /// Where `/metrics`, `/ready` and `/live` are.
+    #[arg(long, value_name = "ADDR", default_value = "[::]:4471")]
+    pub admin: SocketAddr,
+
+    /// CPU that a sidecar asks for, unless its pod says otherwise.
+    #[arg(long, value_name = "QUANTITY", default_value = "10m")]
+    pub cpu_request: String,
+
+    /// CPU that a sidecar may use at most; without it, as much as there is.
+    #[arg(long, value_name = "QUANTITY")]
+    pub cpu_limit: Option<String>,
+
+    /// Memory that a sidecar asks for.
+    #[arg(long, value_name = "QUANTITY", default_value = "32Mi")]
+    pub memory_request: String,
+
+    /// Memory that a sidecar may use at most, or `none`.
+    #[arg(long, value_name = "QUANTITY", default_value = "256Mi")]
+    pub memory_limit: String,
+
+    /// The Service that leads here, in this pod's namespace: the certificate is made for its name.
+    #[arg(long, value_name = "NAME", default_value = "keyweir-injector")]
+    pub service: String,
+
+    /// The webhook configurations, mutating and validating, whose `caBundle` is kept up to date;
+    /// without it, they are called like the Service.
+    #[arg(long, value_name = "NAME")]
+    pub webhook: Option<String>,
+
+    /// The Deployment that owns the authority's Secret, so that it is deleted with it; without it,
+    /// it is called like the Service.
+    #[arg(long, value_name = "NAME")]
+    pub deployment: Option<String>,
+
+    /// The Secret of the authority; without it, the Service's name and `-ca`.
+    #[arg(long, value_name = "NAME")]
+    pub ca_secret: Option<String>,
+
+    /// A folder with `tls.crt` and `tls.key` (cert-manager's, or an own Secret's) to show instead of
+    /// certificates of its own; read anew when they change. The `caBundle` is theirs to fill then.
+    #[arg(long, value_name = "DIR")]
+    pub certificates: Option<PathBuf>,
+
+    /// How long an authority lives; another follows at two thirds of it.
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    pub ca_lifetime: Duration,
+
+    /// How long a certificate lives; it is renewed at two thirds of it.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub certificate_lifetime: Duration,
+
+    /// How long an authority is trusted before it signs: every API server has to have heard of it.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub settle: Duration,
+
+    /// The folder where the service account is mounted.
+    #[arg(long, value_name = "DIR", default_value = crate::sources::cluster::SERVICE_ACCOUNT)]
+    pub service_account: PathBuf,
+
+    /// How long it goes on accepting after it has been told to end: word that it is not ready takes
+    /// a moment to go round.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub notice: Duration,
+
+    /// How long connections may take to end after that.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// The log's level.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: tracing::level_filters::LevelFilter,
+
+    /// Where a fatal mistake is written for Kubernetes to show.
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    pub termination_log: PathBuf,
+}
+
 /// Flags of `keyweir check`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Exit code 0: no mistake; 1: mistakes; 2: misuse.")]
@@ -146,6 +253,24 @@ pub enum Output {
     Json,
 }
 
+/// Flags of `keyweir status`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "From outside of the pod: kubectl port-forward POD 4471 first.\n\n\
+    Exit code 0: it is ready; 1: it is not, or does not answer; 2: misuse.")]
+pub struct StatusArguments {
+    /// The proxy's admin port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4471")]
+    pub admin: SocketAddr,
+
+    /// A file with the bearer token that the admin port asks for.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
 /// Flags of `keyweir demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArguments {
@@ -166,7 +291,9 @@ pub struct DemoArguments {
 pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Proxy(arguments) => proxy::run(&arguments),
+        Command::Injector(arguments) => injector::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();

@@ -9,6 +9,7 @@ pub mod check;
 mod compile;
 mod diagnostic;
 mod merge;
+mod names;
 mod pending;
 mod place;
 mod raw;
@@ -21,8 +22,9 @@ mod yaml;
 
 use std::path::PathBuf;
 
-pub use diagnostic::{Diagnostic, Severity};
-pub use secrets::{DEFAULT_SECRET, EntryShape, Inventory, Shape};
+pub use diagnostic::{Diagnostic, Severity, closest, shown};
+pub use names::Names;
+pub use secrets::{DEFAULT_SECRET, EntryShape, Inventory, Shape, bad_secret_name};
 pub use used::Config;
 
 use diagnostic::Findings;
@@ -48,6 +50,8 @@ pub struct Outcome {
     pub config: Option<Config>,
     /// Everything that was found, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
+    /// What it names, mistakes or not.
+    pub names: Names,
 }
 
 impl Outcome {
@@ -65,17 +69,19 @@ impl Outcome {
 pub fn read(sources: &[Source], inventory: Option<&Inventory>) -> Outcome {
     let findings = Findings::new(sources.iter().map(|source| source.name.clone()));
     let Some(root) = merged(sources, &findings) else {
-        return Outcome { config: None, diagnostics: findings.into_sorted() };
+        let diagnostics = findings.into_sorted();
+        return Outcome { config: None, diagnostics, names: Names::default() };
     };
     let draft = Draft { root: &root, findings: &findings };
     pending::warn(&draft);
     let raw: raw::Raw = reader::read(&draft);
     let config = compile::compile(&draft, &raw, inventory);
+    let names = names::all(&raw, &config);
     let faultless = !findings.has_errors();
     if let Some(inventory) = inventory {
         secrets::check(&draft, &raw, &config, inventory);
     }
-    Outcome { config: faultless.then_some(config), diagnostics: findings.into_sorted() }
+    Outcome { config: faultless.then_some(config), diagnostics: findings.into_sorted(), names }
 }
 
 /// All files as one tree. A file with broken syntax is reported, and so are the others; `None` then.

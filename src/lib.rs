@@ -21,4 +21,5 @@ pub mod telemetry;
 pub mod admin;
 pub mod config;
 pub mod sources;
+pub mod injector;
 pub mod simulator;

@@ -9,7 +9,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -301,33 +301,13 @@ fn open(
     count: u32,
 ) -> Result<(SocketAddr, Vec<std::net::TcpListener>), Fatal> {
     let failed = |error| Fatal::Listen(address, error);
-    let first = match begin(address) {
-        // Where there is no IPv6 at all, `[::]` still stands for IPv4.
-        Err(error) => match without_ipv6(address, &error) {
-            Some(ipv4) => begin(ipv4).map_err(|_| failed(error))?,
-            None => return Err(failed(error)),
-        },
-        Ok(first) => first,
-    };
+    let first = serve::open(address).map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?;
     let mut listeners = vec![first];
     for _ in 1..count {
         listeners.push(serve::listen(bound).map_err(failed)?);
     }
     Ok((bound, listeners))
-}
-
-fn begin(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    serve::claim(address)?;
-    serve::listen(address)
-}
-
-/// The address to try instead, where the failure may be for want of IPv6.
-fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
-    let of_port =
-        matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
-    let any = address.is_ipv6() && address.ip().is_unspecified();
-    (any && !of_port).then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
 }
 
 impl fmt::Display for Fatal {
@@ -348,21 +328,3 @@ impl fmt::Display for Fatal {
 }
 
 impl std::error::Error for Fatal {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_without_ipv6_is_listened_on_all_the_same_and_a_taken_port_is_not_taken_elsewhere() {
-        let instead = |address: &str, kind: io::ErrorKind| {
-            without_ipv6(address.parse().unwrap(), &kind.into())
-        };
-        let ipv4 = "0.0.0.0:4471".parse().ok();
-        assert_eq!(instead("[::]:4471", io::ErrorKind::Unsupported), ipv4);
-        assert_eq!(instead("[::]:4471", io::ErrorKind::AddrNotAvailable), ipv4);
-        assert_eq!(instead("[::]:4471", io::ErrorKind::AddrInUse), None);
-        assert_eq!(instead("[::1]:4471", io::ErrorKind::AddrNotAvailable), None);
-        assert_eq!(instead("127.0.0.1:4471", io::ErrorKind::AddrNotAvailable), None);
-    }
-}

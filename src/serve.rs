@@ -1,6 +1,7 @@
 //! The gate: accepts connections and serves a function on them. It knows nothing of what the
 //! function does.
 
+mod address;
 pub mod http1;
 mod http2;
 mod incoming;
@@ -26,6 +27,8 @@ use http1::{Connection, End};
 pub use incoming::{BodyError, Incoming};
 pub use rewound::Rewound;
 pub use upgrade::OnUpgrade;
+
+pub use address::open;
 
 /// Connections that one listener keeps open at once. A pod's applications stay far below; beyond it
 /// new ones wait in the kernel's backlog.

@@ -5,6 +5,7 @@
 //! once), a plain folder or file on a laptop, or a variable. Places may be missing, and may come
 //! later.
 
+pub mod cluster;
 pub mod environment;
 pub mod files;
 mod folders;
@@ -20,6 +21,7 @@ pub mod watch;
 
 use std::path::PathBuf;
 
+pub use cluster::Cluster;
 pub use environment::Environment;
 pub use letter::{Entry, Finding, Letter, Secrets, Text};
 pub use problem::{Problem, Trouble};

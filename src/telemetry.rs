@@ -4,11 +4,13 @@
 //! looked up the first time a combination of labels occurs under a snapshot and kept from then on,
 //! so that no request hashes a label.
 
+pub mod injections;
 pub mod logging;
 pub mod metrics;
 pub mod record;
 pub mod sheet;
 
+pub use injections::Injections;
 pub use metrics::Metrics;
 pub use record::{AccessLog, Record};
 pub use sheet::{Lane, LaneId, Outcome, Sheet, TokenKind, Would};

@@ -16,6 +16,7 @@ use clap::CommandFactory;
 use keyweir::cli::Arguments;
 use keyweir::config::{Source, check, read, schema};
 use keyweir::formats::{Verdict, Wire, known};
+use keyweir::injector::{Reason as InjectorReason, annotations, clients};
 use keyweir::pipeline::Reason;
 use serde_json::Value;
 
@@ -27,11 +28,12 @@ fn text(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "ARCHITECTURE.md",
     "docs/configuration.md",
+    "docs/injector.md",
     "docs/operations.md",
     "docs/providers.md",
 ];
@@ -228,13 +230,43 @@ fn every_verdict_and_every_refusal_is_told_of() {
 
 #[test]
 fn every_metric_is_in_the_table_with_its_labels_and_no_other() {
-    let source = text("src/telemetry/metrics.rs");
+    let document = text("docs/operations.md");
+    let mut all = Names::new();
+    for (heading, source) in [
+        ("## Metrics", "src/telemetry/metrics.rs"),
+        ("### The injector's", "src/telemetry/injections.rs"),
+    ] {
+        let own = section(&document, heading).split("\n### ").next().unwrap_or_default();
+        let told =
+            rows(own).into_iter().map(|row| (row[0].trim_matches('`').to_owned(), quoted(&row[2])));
+        let registered = registered(&text(source));
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), registered, "{heading}");
+        all.extend(registered.into_keys());
+    }
+    for name in DOCUMENTS {
+        let document = text(name);
+        for (at, _) in document.match_indices("keyweir_") {
+            let word =
+                document[at..].split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next();
+            let word = word.unwrap_or_default().trim_end_matches("_bucket");
+            assert!(word == "keyweir_" || all.contains(word), "{name}: no {word}");
+        }
+    }
+}
+
+/// The metrics that a source registers, with their labels.
+fn registered(source: &str) -> BTreeMap<String, Names> {
     let by_limit = source.split("let by_limit = &[").nth(1).map(labels).unwrap_or_default();
     let mut registered: BTreeMap<String, Names> = BTreeMap::new();
     let calls = source.split("book").map(str::trim_start).filter(|rest| rest.starts_with('.'));
     for rest in calls {
         let call = rest.split('?').next().unwrap_or_default();
-        let Some(name) = call.split('"').nth(1).filter(|_| call.contains('(')) else { continue };
+        // The name is the call's first argument.
+        let Some((method, rest)) = call.split_once('"') else { continue };
+        if !method.trim_end().ends_with('(') {
+            continue;
+        }
+        let name = rest.split('"').next().unwrap_or_default();
         let labels = match call.split("&[").nth(1) {
             Some(list) => labels(list),
             None if call.contains("by_limit") => by_limit.clone(),
@@ -243,23 +275,59 @@ fn every_metric_is_in_the_table_with_its_labels_and_no_other() {
         registered.insert(format!("keyweir_{name}"), labels);
     }
     registered.insert("keyweir_build_info".to_owned(), names(["version"]));
-    assert!(registered.len() > 20, "the source is read: {registered:#?}");
+    assert!(registered.len() > 3, "the source is read: {registered:#?}");
+    registered
+}
 
-    let document = text("docs/operations.md");
-    let own = section(&document, "## Metrics").split("\n### ").next().unwrap_or_default();
-    let told =
-        rows(own).into_iter().map(|row| (row[0].trim_matches('`').to_owned(), quoted(&row[2])));
-    assert_eq!(told.collect::<BTreeMap<_, _>>(), registered);
+#[test]
+fn every_annotation_every_client_and_every_reason_is_in_its_table_and_no_other() {
+    let document = text("docs/injector.md");
+    let shown = |rows: Vec<Vec<String>>| rows.iter().map(|row| row.join(" | ")).collect::<Vec<_>>();
 
-    for name in DOCUMENTS {
-        let document = text(name);
-        for (at, _) in document.match_indices("keyweir_") {
-            let word =
-                document[at..].split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next();
-            let word = word.unwrap_or_default().trim_end_matches("_bucket");
-            assert!(word == "keyweir_" || registered.contains_key(word), "{name}: no {word}");
-        }
-    }
+    let told = shown(rows(section(&document, "## Annotations")));
+    let annotation = |known: &annotations::Annotation| {
+        format!("`{}` | {} | {} | {}", known.name, known.values, known.default, known.meaning)
+    };
+    assert_eq!(told, annotations::ALL.iter().map(annotation).collect::<Vec<_>>());
+
+    let told = shown(rows(section(&document, "## Variables")));
+    assert_eq!(told, clients::ALL.iter().map(client).collect::<Vec<_>>());
+
+    let told = first_cells(section(&document, "## What is not, and why"));
+    let port = InjectorReason::PortTaken {
+        container: String::new(),
+        port: 0,
+        annotation: annotations::ALL[0].name,
+    };
+    let reasons = [
+        InjectorReason::OptedOut,
+        InjectorReason::NotAsked,
+        InjectorReason::HostNetwork,
+        port,
+        InjectorReason::Windows,
+        InjectorReason::StaticPod,
+        InjectorReason::NameTaken,
+        InjectorReason::NeedsNativeSidecar,
+        InjectorReason::Unreadable,
+    ];
+    assert_eq!(told, reasons.iter().map(|reason| reason.as_str().to_owned()).collect());
+}
+
+/// A client's row.
+fn client(client: &clients::Client) -> String {
+    let list = |names: &mut dyn Iterator<Item = &&str>| {
+        names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    };
+    let base = |(variable, path): &(&str, &str)| format!("`{variable}={{address}}{path}`");
+    let bases: Vec<_> = client.bases.iter().map(base).collect();
+    let others = list(&mut client.other_bases.iter().chain(client.other_keys));
+    let when = match client.when {
+        clients::When::Always => "always",
+        clients::When::UnlessConfigured => "named, or no configuration",
+        clients::When::Named => "named",
+    };
+    let keys = list(&mut client.keys.iter());
+    format!("`{}` | {} | {keys} | {others} | {when}", client.name, bases.join("<br>"))
 }
 
 /// The texts of a list that has been opened.

@@ -185,10 +185,7 @@ impl Findings {
 }
 
 /// Of `candidates` the one that `word` is probably a slip of.
-pub(super) fn closest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// Below it a suggestion is rather a joke (clap uses 0.7).
     const ALIKE: f64 = 0.7;
     /// Nobody has more to choose from, and a hostile file could go on for minutes.
@@ -209,7 +206,7 @@ pub(super) fn closest<'a>(
 
 /// A text of the user's as a message may repeat it: short, printable, and not if it could be a
 /// credential that was written in the wrong place.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     if may_be_a_credential(text) {
         return "[redacted]".to_owned();

@@ -179,7 +179,7 @@ fn report_shape(draft: &Draft<'_>, at: Option<&At<'_>>, entry: &str, shape: &Sha
 }
 
 /// Why `name` cannot be a Secret's name, if it cannot. The name becomes part of a file's path.
-pub(super) fn bad_secret_name(name: &str) -> Option<&'static str> {
+pub fn bad_secret_name(name: &str) -> Option<&'static str> {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let good = name.len() <= 253
         && name.starts_with(edge)

@@ -10,7 +10,7 @@ use super::sheet::Would;
 /// The process's metrics. Cheap to clone: every handle is shared.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Registry,
+    book: Book,
     /// Requests, by how they ended for the application.
     pub requests: IntCounterVec,
     /// Requests that Keyweir itself refused.
@@ -87,7 +87,7 @@ impl Metrics {
     /// Registers every metric.
     #[expect(clippy::too_many_lines, reason = "a table, a metric a row")]
     pub fn new() -> Result<Self, prometheus::Error> {
-        let book = Book { registry: Registry::new() };
+        let book = Book::new();
         let by_limit = &["provider", "quota_group", "model", "limit"];
         let metrics = Self {
             requests: book.counters(
@@ -206,9 +206,9 @@ impl Metrics {
                 "config_last_success_timestamp_seconds",
                 "When the last good configuration was taken",
             )?,
-            registry: book.registry,
+            book,
         };
-        metrics.build_info()?;
+        metrics.book.build_info()?;
         metrics.begin();
         Ok(metrics)
     }
@@ -229,9 +229,7 @@ impl Metrics {
 
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let mut text = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        self.book.render()
     }
 
     /// Counts one more that waits for capacity, for as long as the guard lives.
@@ -259,13 +257,6 @@ impl Metrics {
         const STATES: [&str; 3] = ["closed", "open", "halfOpen"];
         one_of(&self.breaker_state, [provider, model], &STATES, state);
     }
-
-    fn build_info(&self) -> Result<(), prometheus::Error> {
-        let opts = Opts::new("keyweir_build_info", "The build that runs");
-        let info = IntGaugeVec::new(opts, &["version"])?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        self.registry.register(Box::new(info))
-    }
 }
 
 /// One that waits for capacity.
@@ -279,16 +270,35 @@ impl Drop for Waiting {
 }
 
 /// Registers metrics under the product's prefix.
-struct Book {
+#[derive(Clone, Debug)]
+pub(super) struct Book {
     registry: Registry,
 }
 
 impl Book {
+    pub(super) fn new() -> Self {
+        Self { registry: Registry::new() }
+    }
+
+    /// Everything that is registered, in Prometheus' text format.
+    pub(super) fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    pub(super) fn build_info(&self) -> Result<(), prometheus::Error> {
+        let opts = Opts::new("keyweir_build_info", "The build that runs");
+        let info = IntGaugeVec::new(opts, &["version"])?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        self.registry.register(Box::new(info))
+    }
+
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
         self.register(IntCounter::with_opts(opts(name, help))?)
     }
 
-    fn counters(
+    pub(super) fn counters(
         &self,
         name: &str,
         help: &str,
@@ -306,7 +316,7 @@ impl Book {
         self.register(CounterVec::new(opts(name, help), labels)?)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::with_opts(opts(name, help))?)
     }
 
@@ -328,7 +338,7 @@ impl Book {
         self.register(GaugeVec::new(opts(name, help), labels)?)
     }
 
-    fn histogram(
+    pub(super) fn histogram(
         &self,
         name: &str,
         help: &str,

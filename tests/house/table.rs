@@ -98,7 +98,9 @@ pub(crate) const IMPURE: &[&str] = &[
     "getrandom::",
     "h2::",
     "hyper::",
+    "hyper_rustls::",
     "hyper_util::",
+    "k8s_openapi::",
     "kube::",
     "notify::",
     "prometheus::",
@@ -138,14 +140,16 @@ pub(crate) const WALLS: &[Wall] = &[
     wall("kube::", &["sources", "injector"], "one room is the cluster's client"),
     wall(
         "rustls::",
-        &["upstream", "injector"],
-        "TLS is spoken at the back door, and by the webhook",
+        &["upstream", "injector", "sources"],
+        "TLS is spoken at the back door, by the webhook, and to the cluster",
     ),
     wall(
         "tokio_rustls::",
         &["upstream", "injector"],
         "TLS is spoken at the back door, and by the webhook",
     ),
+    wall("hyper_rustls::", &["sources"], "one room is the cluster's client"),
+    wall("rcgen::", &["injector"], "certificates are made in one place"),
     wall("std::env::", &["sources"], "one room reads the environment"),
     // `lifecycle` writes the termination message.
     wall("std::fs::", &["sources", "lifecycle"], "one room reads files"),
