@@ -7,6 +7,7 @@ mod charge;
 mod desk;
 mod entry;
 mod exchange;
+mod foreign;
 mod giving_up;
 mod headers;
 mod intake;
@@ -66,7 +67,7 @@ impl Hall {
         };
         headers::strip_request(&mut parts.headers);
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
-            Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand),
+            Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand).await,
             Ok(Answered::Upgraded(agreed, tunnel)) => {
                 tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, agreed, tunnel)
             }

@@ -65,6 +65,9 @@ impl Trial<'_> {
     fn look(&mut self, now: Moment) -> View {
         let mut soonest: Option<Moment> = None;
         for target in 0..self.legs.len() {
+            if !self.is_fit(target) {
+                continue;
+            }
             match self.look_in_turn(target, now) {
                 View::Go(admitted) => return View::Go(admitted),
                 View::Again(until) | View::Line(until) => {

@@ -15,7 +15,7 @@ use super::outbound;
 use super::refusal::{Hint, Refusal};
 use super::relay::{self, Broken, Relay};
 use super::{headers, snapshot::Provider};
-use crate::formats::{self, Meter, Plan, Refused, StoredId, Verdict, Wire};
+use crate::formats::{self, Endpoint, Meter, Plan, Refused, StoredId, Verdict, Wire};
 use crate::telemetry::Outcome;
 
 /// The body of an answer.
@@ -51,6 +51,8 @@ pub(super) mod names {
     pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
     /// When to come back, as RFC 3339.
     pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
+    /// Fields of the request that could not be said to the provider and do not change the answer.
+    pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-keyweir-dropped");
 }
 
 /// Says no, in the caller's wire format, and closes the exchange.
@@ -100,12 +102,12 @@ pub(super) fn refuse(
 }
 
 /// Passes a provider's answer on.
-pub(super) fn relay(
+pub(super) async fn relay(
     carried: Carried,
     mut exchange: Exchange,
     errand: &Errand,
 ) -> Response<AnswerBody> {
-    let Carried { heard, target, card, spending } = carried;
+    let Carried { heard, target, card, spending, foreign } = carried;
     let snapshot = std::sync::Arc::clone(&exchange.snapshot);
     let resolved = errand.resolved.targets.get(target);
     let provider = resolved.and_then(|target| snapshot.providers.get(target.provider));
@@ -115,7 +117,15 @@ pub(super) fn relay(
         headers::spare_sleepers(&mut head.headers, exchange.clock.now().wall);
     }
     let strips = provider.is_some_and(|provider| outbound::asks_usage(provider, errand));
-    let meter = meter(provider, errand, &head.headers, strips);
+    let spoken = foreign.as_ref().map_or((errand.path.wire, errand.path.endpoint), |foreign| {
+        (foreign.wire, foreign.written.endpoint)
+    });
+    let meter = meter(provider, spoken, &head.headers, strips);
+    let translation = foreign.as_ref().map(|foreign| {
+        let model = resolved.and_then(|target| target.model.as_deref());
+        let told = (&mut head.status, &mut head.headers);
+        Box::new(foreign.translation(model, told, (&exchange, errand)))
+    });
     if snapshot.response_headers {
         let headers = &mut head.headers;
         if let Some(provider) = provider {
@@ -124,6 +134,9 @@ pub(super) fn relay(
         headers.insert(names::KEY, card.name_header.clone());
         if let Some(model) = resolved.and_then(|target| target.model.as_deref()) {
             set(headers, names::MODEL, model);
+        }
+        if let Some(foreign) = foreign.filter(|foreign| !foreign.written.dropped.is_empty()) {
+            set(headers, names::DROPPED, &foreign.written.dropped.join(", "));
         }
     }
     tell_effort(&exchange, &mut head.headers);
@@ -145,13 +158,18 @@ pub(super) fn relay(
         head: heard.read,
         body: heard.rest,
         cut: heard.cut,
-        unchanged: !strips,
+        unchanged: !strips && translation.is_none(),
         meter,
+        translation,
         exchange,
         spending,
         outcome,
     };
-    let relay = Relay::new(parts);
+    let mut relay = Relay::new(parts);
+    if let Some(told) = relay.translated_head().await {
+        head.status = http::StatusCode::from_u16(told.status).unwrap_or(head.status);
+        head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(told.content_type));
+    }
     if !is_true_length(&head.headers, &relay) {
         head.headers.remove(CONTENT_LENGTH);
     }
@@ -168,14 +186,14 @@ fn is_true_length(headers: &HeaderMap, relay: &Relay) -> bool {
 
 fn meter(
     provider: Option<&Provider>,
-    errand: &Errand,
+    (wire, endpoint): (Wire, Endpoint),
     headers: &HeaderMap,
     strip_usage: bool,
 ) -> Meter {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     Meter::new(&Plan {
-        wire: errand.path.wire,
-        endpoint: errand.path.endpoint,
+        wire,
+        endpoint,
         dialect: provider.map_or(formats::Dialect::Generic, |provider| provider.dialect),
         content_type: text(CONTENT_TYPE),
         content_encoding: text(CONTENT_ENCODING),

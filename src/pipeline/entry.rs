@@ -11,8 +11,9 @@ use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
 use crate::formats::{self, Facts, PathFacts, Wire};
-use crate::routes::{Astray, Resolved, Target};
+use crate::routes::{Astray, Resolved, Target, Wires};
 use crate::serve::Incoming;
+use crate::translate;
 
 /// A JSON body above this size is read by a thread beside the data thread.
 const READ_ASIDE: usize = 1024 * 1024;
@@ -32,6 +33,8 @@ pub(super) struct Errand {
     pub resolved: Resolved,
     /// Whether it asks for another protocol.
     pub upgrade: bool,
+    /// Whether its query asks for a stream of events (Gemini's `alt=sse`).
+    pub as_events: bool,
 }
 
 /// Through which door a request came.
@@ -69,7 +72,9 @@ pub(super) async fn read(
     let facts = state_facts(&path, &body).await?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
     let upgrade = tunnel::is_asked(parts);
-    Ok(Errand { door, path, facts, body, resolved, upgrade })
+    let mut query = parts.uri.query().unwrap_or_default().split('&');
+    let as_events = query.any(|pair| pair == "alt=sse");
+    Ok(Errand { door, path, facts, body, resolved, upgrade, as_events })
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.
@@ -227,7 +232,8 @@ fn resolve(
     {
         return Ok(Resolved { targets: vec![Target { provider, model: None }], alias: false });
     }
-    snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
+    let wires = Wires { own: path.wire, reach: translate::reach(path.wire, path.endpoint) };
+    snapshot.routes.resolve(model, wires, fastrand::u64(..)).map_err(|astray| match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
             format!(
@@ -239,7 +245,7 @@ fn resolve(
             Reason::InvalidRequest,
             format!(
                 "model {:?} leads only to providers of other wire formats than this path's ({}), \
-                 and this version does not translate between them",
+                 and what this path asks for cannot be translated",
                 model.unwrap_or_default(),
                 wire.as_str()
             ),

@@ -8,11 +8,33 @@ use smallvec::SmallVec;
 
 use super::desk::Card;
 use super::entry::{Door, Errand, InBody};
+use super::foreign::{self, Foreign};
 use super::headers;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
-use crate::formats::{self, Dialect, Edit, Endpoint, Wire};
+use crate::formats::{self, Edit, Endpoint, Wire};
 use crate::upstream::{OutBody, Outbound};
+
+/// The request put into another wire format for `provider`, where the model is called `model`, under
+/// the key on `card`.
+pub(super) fn build_foreign<'c>(
+    foreign: &Foreign,
+    provider: &Provider,
+    model: Option<&str>,
+    card: &'c Card,
+    parts: &Parts,
+) -> Result<Outbound<'c>, Refusal> {
+    let path = PathAndQuery::try_from(foreign.path(provider, model)).map_err(|_| no_path())?;
+    let mut dressed = parts.headers.clone();
+    Foreign::dress(&mut dressed);
+    Ok(Outbound {
+        method: parts.method.clone(),
+        path,
+        headers: with_own(dressed, provider, card),
+        body: OutBody::from(foreign.written.body.clone()),
+        credential: card.credential.as_ref(),
+    })
+}
 
 /// The request for `provider`, where the model is called `model`, under the key on `card`.
 pub(super) fn build<'c>(
@@ -34,7 +56,9 @@ pub(super) fn build<'c>(
 /// Whether the stream is asked for usage that the application did not ask for, which then has to be
 /// taken out of the answer.
 pub(super) fn asks_usage(provider: &Provider, errand: &Errand) -> bool {
-    errand.facts.ask_usage.is_some() && formats::takes_stream_options(provider.dialect)
+    errand.facts.ask_usage.is_some()
+        && formats::takes_stream_options(provider.dialect)
+        && foreign::wire(provider, errand).is_none()
 }
 
 fn path(
@@ -60,8 +84,11 @@ fn path(
         Some(query) => [&*path, "?", &*query].concat(),
         None => path,
     };
-    PathAndQuery::try_from(whole)
-        .map_err(|_| Refusal::new(Reason::InvalidRequest, "the path cannot be forwarded"))
+    PathAndQuery::try_from(whole).map_err(|_| no_path())
+}
+
+fn no_path() -> Refusal {
+    Refusal::new(Reason::InvalidRequest, "the path cannot be forwarded")
 }
 
 /// The unified door's path as the provider has it.
@@ -70,12 +97,11 @@ fn unified_path(provider: &Provider, model: Option<&str>, path: &str, errand: &E
         return [&*provider.base_path, &renamed(path, model, errand)].concat();
     }
     let rest = path.strip_prefix("/v1").unwrap_or(path);
-    if provider.dialect == Dialect::Azure
-        && let (Some(version), Some(model)) = (&provider.api_version, model)
-        && deployed(errand.path.endpoint)
+    if deployed(errand.path.endpoint)
+        && let Some(model) = model
+        && let Some(path) = provider.deployed(model, rest.trim_start_matches('/'))
     {
-        let base = &provider.base_path;
-        return format!("{base}/openai/deployments/{model}{rest}?api-version={version}");
+        return path;
     }
     [&*provider.base_path, provider.door(errand.path.wire), rest].concat()
 }
@@ -99,6 +125,11 @@ fn headers(provider: &Provider, card: &Card, parts: &Parts, errand: &Errand) -> 
     if errand.path.endpoint.is_known() {
         headers::narrow_encodings(&mut map, asks_usage(provider, errand));
     }
+    with_own(map, provider, card)
+}
+
+/// The same with what provider and key declare for themselves.
+fn with_own(mut map: HeaderMap, provider: &Provider, card: &Card) -> HeaderMap {
     for (name, value) in &provider.headers {
         map.entry(name).or_insert_with(|| value.clone());
     }

@@ -72,6 +72,19 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Whether it speaks that wire format itself.
+    pub fn speaks(&self, wire: Wire) -> bool {
+        self.doors.iter().any(|(own, _)| *own == wire)
+    }
+
+    /// The path of an operation that classic Azure serves below a deployment (openai-python,
+    /// `lib/azure.py`); `None` anywhere else.
+    pub fn deployed(&self, model: &str, operation: &str) -> Option<String> {
+        let version = self.api_version.as_ref().filter(|_| self.dialect == Dialect::Azure)?;
+        let base = &self.base_path;
+        Some(format!("{base}/openai/deployments/{model}/{operation}?api-version={version}"))
+    }
+
     /// The path below the base URL that stands for the unified door's `/v1` in that wire format.
     pub fn door(&self, wire: Wire) -> &str {
         let door = self.doors.iter().find(|(own, _)| *own == wire).or_else(|| self.doors.first());
