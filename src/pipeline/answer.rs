@@ -221,7 +221,7 @@ fn number(number: u64) -> HeaderValue {
 }
 
 /// The client's own id, or a fresh one.
-fn request_id(exchange: &Exchange) -> HeaderValue {
+pub(super) fn request_id(exchange: &Exchange) -> HeaderValue {
     exchange.client_request_id().cloned().unwrap_or_else(|| {
         let fresh = format!("kw_{:032x}", fastrand::u128(..));
         HeaderValue::try_from(fresh).unwrap_or_else(|_| HeaderValue::from_static("kw"))

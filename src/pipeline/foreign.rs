@@ -4,7 +4,7 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::answer::names;
+use super::answer::{self, names};
 use super::entry::{Door, Errand, InBody};
 use super::exchange::Exchange;
 use super::refusal::{Reason, Refusal};
@@ -120,7 +120,7 @@ impl Foreign {
         };
         let id =
             headers.get(names::ANTHROPIC_REQUEST_ID).or_else(|| headers.get(names::REQUEST_ID));
-        let id = id.cloned();
+        let id = id.cloned().unwrap_or_else(|| answer::request_id(exchange));
         let text = |value: Option<&HeaderValue>| {
             value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
@@ -130,18 +130,16 @@ impl Foreign {
         } else {
             text(headers.get(CONTENT_TYPE))
         };
-        let request_id = text(id.as_ref());
+        let request_id = text(Some(&id));
         let translation = Translation::new(plan, status.as_u16(), &content_type, &request_id);
         for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
             headers.remove(name);
         }
-        if let Some(id) = id {
-            // Each SDK looks for it under its own name.
-            if errand.path.wire == Wire::Anthropic {
-                headers.insert(names::ANTHROPIC_REQUEST_ID, id.clone());
-            }
-            headers.insert(names::REQUEST_ID, id);
+        // Each SDK looks for it under its own name, and finds one.
+        if errand.path.wire == Wire::Anthropic {
+            headers.insert(names::ANTHROPIC_REQUEST_ID, id.clone());
         }
+        headers.insert(names::REQUEST_ID, id);
         let expected = translate::status(errand.path.wire, status.as_u16());
         *status = StatusCode::from_u16(expected).unwrap_or(*status);
         translation

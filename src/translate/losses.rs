@@ -137,7 +137,7 @@ pub const LIMITS: &[Limit] = &[
     limit(Feature::FrequencyPenalty, Anthropic, Dropped, "has no such field"),
     limit(Feature::ImageType, Anthropic, Refused, "sees JPEG, PNG, GIF and WebP only"),
     limit(Feature::JsonOutput, Anthropic, Reworded, "an instruction to answer with a JSON object, behind the system prompt"),
-    limit(Feature::MaxOutput, Anthropic, Reworded, "required there: 32,000 where the request has no bound, 4,096 for Claude 3"),
+    limit(Feature::MaxOutput, Anthropic, Reworded, "required there: 16,384 where the request has no bound, 4,096 for Claude 3"),
     limit(Feature::MediaInOutcome, OpenAi, Reworded, "tools' results are text there: media follow in a user message"),
     limit(Feature::MediaInOutcome, Gemini, Reworded, "tools' results are objects there: media follow as parts of their own"),
     limit(Feature::MediaName, Gemini, Dropped, "documents have no names"),

@@ -12,8 +12,8 @@ use crate::translate::unfit::Unfit;
 use crate::translate::versions::Claude;
 
 /// The bound on output where a request has none, for one is required: what every model since
-/// Claude 3.7 may write, and what Claude 3 may (models overview).
-const MAX_TOKENS: u64 = 32_000;
+/// Claude 3.7 may write wherever it runs, and what Claude 3 may (models overview).
+const MAX_TOKENS: u64 = 16_384;
 const MAX_TOKENS_OF_CLAUDE_3: u64 = 4_096;
 
 /// The smallest budget for thinking (extended thinking guide).
