@@ -6,7 +6,7 @@ use super::json::Json;
 
 /// Bytes of a stream, event by event.
 #[derive(Debug)]
-pub struct Framing {
+pub(super) struct Framing {
     out: BytesMut,
     style: Style,
     /// Whether anything has been written.
@@ -15,7 +15,7 @@ pub struct Framing {
 
 /// How events are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(super) enum Style {
     /// Server-sent events.
     Events,
     /// The elements of one JSON array (Gemini without `alt=sse`).
@@ -24,12 +24,12 @@ pub enum Style {
 
 impl Framing {
     /// A stream that is about to begin.
-    pub fn new(style: Style) -> Self {
+    pub(super) fn new(style: Style) -> Self {
         Self { out: BytesMut::new(), style, begun: false }
     }
 
     /// Its media type.
-    pub const fn content_type(&self) -> &'static str {
+    pub(super) const fn content_type(&self) -> &'static str {
         match self.style {
             Style::Events => "text/event-stream",
             Style::Array => "application/json",
@@ -37,7 +37,7 @@ impl Framing {
     }
 
     /// An event without a name.
-    pub fn data(&mut self, json: &Json<'_>) {
+    pub(super) fn data(&mut self, json: &Json<'_>) {
         match self.style {
             Style::Events => self.out.extend_from_slice(b"data: "),
             Style::Array => {
@@ -52,7 +52,7 @@ impl Framing {
     }
 
     /// An event with a name.
-    pub fn event(&mut self, name: &str, json: &Json<'_>) {
+    pub(super) fn event(&mut self, name: &str, json: &Json<'_>) {
         self.begun = true;
         for text in ["event: ", name, "\ndata: "] {
             self.out.extend_from_slice(text.as_bytes());
@@ -62,7 +62,7 @@ impl Framing {
     }
 
     /// An event whose data is no JSON.
-    pub fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         for text in ["data: ", text, "\n\n"] {
             self.out.extend_from_slice(text.as_bytes());
         }
@@ -70,21 +70,21 @@ impl Framing {
 
     /// Nothing, to keep the connection open; an event of its own, for a comment glued before data
     /// would hide it from google-genai's Node SDK.
-    pub fn comment(&mut self) {
+    pub(super) fn comment(&mut self) {
         if self.style == Style::Events {
             self.out.extend_from_slice(b": ping\n\n");
         }
     }
 
     /// The end of the stream.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if self.style == Style::Array {
             self.out.extend_from_slice(if self.begun { b"\n]\n" } else { b"[]\n" });
         }
     }
 
     /// What has been written since the last time.
-    pub fn take(&mut self) -> Bytes {
+    pub(super) fn take(&mut self) -> Bytes {
         self.out.split().freeze()
     }
 

@@ -63,23 +63,39 @@ pub(super) fn is_gemini_3(name: &str) -> bool {
     major.parse::<u32>().is_ok_and(|major| major >= 3)
 }
 
+/// Whether the models behind a dialect are OpenAI's own.
+pub(super) const fn is_openai_s(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::OpenAi | Dialect::Azure)
+}
+
 /// Whether a model behind OpenAI's format takes `reasoning_effort`: of OpenAI's own the families that
 /// reason; of others only they know, and they are told.
 pub(super) fn reasons(dialect: Dialect, model: &str) -> bool {
-    if !matches!(dialect, Dialect::OpenAi | Dialect::Azure) {
+    if !is_openai_s(dialect) {
         return true;
     }
-    let model = model.rsplit('/').next().unwrap_or(model);
-    let of_o = model
-        .strip_prefix('o')
-        .is_some_and(|rest| rest.starts_with(|it: char| it.is_ascii_digit()));
-    let of_gpt = model.strip_prefix("gpt-").is_some_and(|rest| {
-        rest.split(['.', '-'])
-            .next()
-            .and_then(|major| major.parse::<u32>().ok())
-            .is_some_and(|major| major >= 5)
-    });
-    of_o || of_gpt && !model.contains("chat") || model.starts_with("gpt-oss")
+    let model = own_name(model);
+    let numbered = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_digit());
+    let of_o = model.strip_prefix('o').is_some_and(numbered);
+    let of_gpt = gpt(model).is_some_and(|(major, _)| major >= 5) && !model.contains("chat");
+    of_o || of_gpt || model.starts_with("gpt-oss")
+}
+
+/// Whether a model of OpenAI's that reasons does so beside tools in its Responses only (community
+/// reports of GPT-5.4 and later, 2026).
+pub(super) fn reasons_without_tools(model: &str) -> bool {
+    gpt(own_name(model)).is_some_and(|version| version >= (5, 4))
+}
+
+fn own_name(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
+}
+
+/// The version of a GPT: `gpt-5.4-mini` is 5.4.
+fn gpt(model: &str) -> Option<(u32, u32)> {
+    let version = model.strip_prefix("gpt-")?.split('-').next()?;
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -108,6 +124,7 @@ mod tests {
         {
             assert_eq!(reasons(Dialect::OpenAi, name), reasons_, "{name}");
         }
+        assert!(reasons_without_tools("gpt-6-sol") && !reasons_without_tools("gpt-5.1"));
         assert!(is_gemini_3("gemini-3.8-flash") && !is_gemini_3("gemini-2.5-pro"));
     }
 }

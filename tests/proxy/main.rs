@@ -17,6 +17,7 @@ mod leak;
 mod reload;
 mod stored;
 mod streams;
+mod translation;
 mod uploads;
 mod verdicts;
 mod websocket;

@@ -130,11 +130,24 @@ fn thinking<'a>(
         Thinking::Adaptive => Effort::Medium.budget(),
     };
     let budget = budget.max(LEAST_BUDGET).min(bound.saturating_sub(1));
-    if !claude.thinks() || forced || budget < LEAST_BUDGET {
+    if !claude.thinks() || forced || budget < LEAST_BUDGET || is_amid_foreign_calls(request) {
         losses.lose(Feature::Thinking)?;
         return Ok((Json::Null, None));
     }
     Ok((object([("type", "enabled".into()), ("budget_tokens", budget.into())]), None))
+}
+
+/// Whether the last that was said are results of calls whose thoughts are not at hand: a Claude that
+/// thinks by budget asks for them back (extended thinking guide, "preserving thinking blocks").
+fn is_amid_foreign_calls(request: &Request<'_>) -> bool {
+    let outcome = |part: &Part<'_>| matches!(part.kind, Kind::Outcome(_));
+    let answered = request.turns.last().is_some_and(|turn| turn.parts.iter().any(outcome));
+    let own = |part: &Part<'_>| match &part.kind {
+        Kind::Thinking { seal: Some(seal), .. } => seal.maker != Maker::Gemini,
+        _ => false,
+    };
+    let said = request.turns.iter().rev().find(|turn| turn.role == Role::Assistant);
+    answered && !said.is_some_and(|turn| turn.parts.iter().any(own))
 }
 
 fn system<'a>(request: &'a Request<'_>, losses: &mut Losses) -> Result<Json<'a>, Unfit> {

@@ -1,6 +1,6 @@
 //! Writes a stream of partial content responses (Gemini API reference, `streamGenerateContent`).
 //!
-//! A function call comes whole: its arguments are held until they are.
+//! A function call comes whole: its arguments are held until they are, and calls keep their order.
 
 use super::answer_writer::{call, finish, thought};
 use super::usage;
@@ -38,6 +38,7 @@ struct Held {
     name: String,
     seal: Option<Seal<'static>>,
     arguments: String,
+    whole: bool,
 }
 
 impl Writer {
@@ -67,6 +68,7 @@ impl Writer {
                 name: name.into_owned(),
                 seal: seal.map(Seal::into_owned),
                 arguments: String::new(),
+                whole: false,
             }),
             Event::Arguments { choice, call, piece } => {
                 let mut held = self.held.iter_mut();
@@ -77,9 +79,12 @@ impl Writer {
                 }
             }
             Event::Called { choice, call } => {
-                let mut held = self.held.iter();
-                if let Some(at) = held.position(|it| (it.choice, it.call) == (choice, call)) {
-                    let held = self.held.remove(at);
+                let mut held = self.held.iter_mut();
+                if let Some(held) = held.find(|it| (it.choice, it.call) == (choice, call)) {
+                    held.whole = true;
+                }
+                while self.held.first().is_some_and(|held| held.whole) {
+                    let held = self.held.remove(0);
                     self.held_bytes -= held.arguments.len();
                     self.call(held, out);
                 }

@@ -29,6 +29,7 @@ pub(crate) fn write<'a>(
     }
     let sampling = &request.sampling;
     losses.lose_some(sampling.top_k.as_ref().filter(|_| !takes_top_k(target)), Feature::TopK)?;
+    let draws = draws(request, target, losses)?;
     let stream = request.stream.then_some(true);
     let usage = request.stream && takes_stream_options(target.dialect);
     let bound = if has_new_bound(target.dialect) {
@@ -45,11 +46,11 @@ pub(crate) fn write<'a>(
         ("response_format", output(&request.output)),
         ("reasoning_effort", effort(request, target, losses)?.map(Effort::as_str).into()),
         (bound.0, request.max_output.into()),
-        ("temperature", sampling.temperature.into()),
-        ("top_p", sampling.top_p.into()),
+        ("temperature", sampling.temperature.filter(|_| draws).into()),
+        ("top_p", sampling.top_p.filter(|_| draws).into()),
         ("top_k", sampling.top_k.filter(|_| takes_top_k(target)).into()),
-        ("presence_penalty", sampling.presence_penalty.into()),
-        ("frequency_penalty", sampling.frequency_penalty.into()),
+        ("presence_penalty", sampling.presence_penalty.filter(|_| draws).into()),
+        ("frequency_penalty", sampling.frequency_penalty.filter(|_| draws).into()),
         ("stop", stop(request)),
         ("n", request.choices.into()),
         ("user", request.user.as_ref().into()),
@@ -83,6 +84,24 @@ const fn takes_top_k(target: &Target<'_>) -> bool {
     )
 }
 
+/// Whether tokens can be drawn as the request says: OpenAI's reasoning models refuse anything but the
+/// default (reasoning guide).
+fn draws(request: &Request<'_>, target: &Target<'_>, losses: &mut Losses) -> Result<bool, Unfit> {
+    let sampling = &request.sampling;
+    let other = |value: Option<f64>, default: f64| value.is_some_and(|value| value != default);
+    let asked = other(sampling.temperature, 1.0)
+        || other(sampling.top_p, 1.0)
+        || other(sampling.presence_penalty, 0.0)
+        || other(sampling.frequency_penalty, 0.0);
+    if !versions::is_openai_s(target.dialect) || !versions::reasons(target.dialect, target.model) {
+        return Ok(true);
+    }
+    if asked {
+        losses.lose(Feature::Sampling)?;
+    }
+    Ok(false)
+}
+
 fn effort(
     request: &Request<'_>,
     target: &Target<'_>,
@@ -92,6 +111,13 @@ fn effort(
         return Ok(None);
     };
     if versions::reasons(target.dialect, target.model) {
+        let alone = versions::is_openai_s(target.dialect)
+            && versions::reasons_without_tools(target.model)
+            && !request.tools.is_empty();
+        if alone && effort != Effort::None {
+            losses.lose(Feature::Thinking)?;
+            return Ok(Some(Effort::None));
+        }
         return Ok(Some(effort));
     }
     if effort != Effort::None {
