@@ -11,6 +11,7 @@ mod foreign;
 mod giving_up;
 mod headers;
 mod intake;
+mod listing;
 mod outbound;
 mod refusal;
 mod relay;
@@ -71,7 +72,8 @@ impl Hall {
             Ok(Answered::Upgraded(agreed, tunnel)) => {
                 tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, agreed, tunnel)
             }
-            Err(refusal) => answer::refuse(&mut exchange, &refusal, errand.path.wire),
+            Err(refusal) => listing::instead(&mut exchange, &errand)
+                .unwrap_or_else(|| answer::refuse(&mut exchange, &refusal, errand.path.wire)),
         }
     }
 }

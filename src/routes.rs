@@ -48,7 +48,8 @@ pub struct Routes {
 /// Where a request of the unified door may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The targets, in the order in which they are tried; never empty.
+    /// The targets, in the order in which they are tried; empty only where a list of models is asked
+    /// for that no provider has.
     pub targets: Vec<Target>,
     /// Whether an alias was asked for: then a failing target yields to the next, and what the
     /// client gets in the end is Keyweir's word, not one provider's.

@@ -7,6 +7,10 @@
 //! never comes here.
 //!
 //! Pure: bytes in, bytes out.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "in what others wrote, whatever is not expected is one case"
+)]
 
 pub mod answer;
 mod anthropic;
@@ -16,6 +20,7 @@ mod framing;
 mod gemini;
 pub mod json;
 mod lines;
+mod listing;
 pub mod losses;
 mod openai;
 pub mod request;
@@ -31,6 +36,7 @@ use bytes::Bytes;
 use crate::formats::{Dialect, Endpoint, Wire};
 use answer::{Answer, Problem};
 use json::Json;
+pub use listing::{Listed, Listing};
 use losses::Losses;
 use request::Request;
 use stream::Stream;
@@ -151,6 +157,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Of what stays in its format.
+    fn within(wire: Wire) -> Self {
+        Self {
+            from: wire,
+            to: wire,
+            stream: false,
+            array: false,
+            include_usage: false,
+            choices: 1,
+            created: 0,
+            fresh: 0,
+            model: Box::default(),
+        }
+    }
+
     fn id_or_own<'a>(&self, id: &'a str, prefix: &str) -> Cow<'a, str> {
         if id.is_empty() {
             Cow::Owned(format!("{prefix}{:016x}", self.fresh))
@@ -170,6 +191,8 @@ pub struct Translation {
     plan: Plan,
     status: u16,
     request_id: Box<str>,
+    /// The list that it is, where it is one of models.
+    listing: Option<Listing>,
     state: State,
 }
 
@@ -201,7 +224,14 @@ impl Translation {
         } else {
             State::Whole(Vec::new())
         };
-        Self { plan, status, request_id: request_id.into(), state }
+        Self { plan, status, request_id: request_id.into(), listing: None, state }
+    }
+
+    /// A provider's list of models that is about to come, to be joined with ours.
+    pub fn of_list(listing: Listing, status: u16) -> Self {
+        let plan = Plan::within(listing.wire);
+        let state = State::Whole(Vec::new());
+        Self { plan, status, request_id: Box::default(), listing: Some(listing), state }
     }
 
     /// How it begins; `None` while that is not known yet, because it has to come whole first.
@@ -252,6 +282,12 @@ impl Translation {
     }
 
     fn whole(&self, body: &[u8]) -> (Bytes, bool, Option<Head>) {
+        if let Some(listing) = &self.listing {
+            let list = Some(body).filter(|_| (200..300).contains(&self.status));
+            let list = list.and_then(|body| listing.merged(body));
+            let head = Head { status: 200, content_type: "application/json" };
+            return (list.unwrap_or_else(|| listing.alone()), true, Some(head));
+        }
         if !(200..300).contains(&self.status) {
             let problem = errors::read(self.status, body);
             return self.refuse(&problem, true);

@@ -14,9 +14,10 @@ use super::exchange::Exchange;
 use super::outbound;
 use super::refusal::{Hint, Refusal};
 use super::relay::{self, Broken, Relay};
-use super::{headers, snapshot::Provider};
+use super::{headers, listing, snapshot::Provider};
 use crate::formats::{self, Endpoint, Meter, Plan, Refused, StoredId, Verdict, Wire};
 use crate::telemetry::Outcome;
+use crate::translate::Translation;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -125,6 +126,11 @@ pub(super) async fn relay(
         let model = resolved.and_then(|target| target.model.as_deref());
         let told = (&mut head.status, &mut head.headers);
         Box::new(foreign.translation(model, told, (&exchange, errand)))
+    });
+    let translation = translation.or_else(|| {
+        let listing = listing::asked(&exchange, errand)?;
+        head.headers.remove(CONTENT_LENGTH);
+        Some(Box::new(Translation::of_list(listing, head.status.as_u16())))
     });
     if snapshot.response_headers {
         let headers = &mut head.headers;

@@ -10,7 +10,7 @@ use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
-use crate::formats::{self, Facts, PathFacts, Wire};
+use crate::formats::{self, Endpoint, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target, Wires};
 use crate::serve::Incoming;
 use crate::translate;
@@ -33,8 +33,19 @@ pub(super) struct Errand {
     pub resolved: Resolved,
     /// Whether it asks for another protocol.
     pub upgrade: bool,
-    /// Whether its query asks for a stream of events (Gemini's `alt=sse`).
+    /// What its query says, and its path beside the endpoint.
+    pub manner: Manner,
+}
+
+/// How something is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// As a stream of events (Gemini's `alt=sse`).
     pub as_events: bool,
+    /// As a whole list.
+    pub as_list: bool,
+    /// As another page than the first.
+    pub further: bool,
 }
 
 /// Through which door a request came.
@@ -72,9 +83,20 @@ pub(super) async fn read(
     let facts = state_facts(&path, &body).await?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
     let upgrade = tunnel::is_asked(parts);
-    let mut query = parts.uri.query().unwrap_or_default().split('&');
-    let as_events = query.any(|pair| pair == "alt=sse");
-    Ok(Errand { door, path, facts, body, resolved, upgrade, as_events })
+    Ok(Errand { door, path, facts, body, resolved, upgrade, manner: Manner::of(parts) })
+}
+
+impl Manner {
+    fn of(parts: &Parts) -> Self {
+        const PAGES: [&str; 4] = ["after", "after_id", "before_id", "pageToken"];
+        let pairs = || parts.uri.query().unwrap_or_default().split('&');
+        let name = |pair: &str| pair.split('=').next().is_some_and(|name| PAGES.contains(&name));
+        Self {
+            as_events: pairs().any(|pair| pair == "alt=sse"),
+            as_list: parts.uri.path().trim_end_matches('/').ends_with("/models"),
+            further: pairs().any(name),
+        }
+    }
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.
@@ -233,7 +255,18 @@ fn resolve(
         return Ok(Resolved { targets: vec![Target { provider, model: None }], alias: false });
     }
     let wires = Wires { own: path.wire, reach: translate::reach(path.wire, path.endpoint) };
-    snapshot.routes.resolve(model, wires, fastrand::u64(..)).map_err(|astray| match astray {
+    match snapshot.routes.resolve(model, wires, fastrand::u64(..)) {
+        Ok(resolved) => Ok(resolved),
+        // A list of models needs no provider.
+        Err(Astray::NoProvider(_)) if path.endpoint == Endpoint::Models => {
+            Ok(Resolved { targets: Vec::new(), alias: false })
+        }
+        Err(astray) => Err(nowhere_to(&astray, model)),
+    }
+}
+
+fn nowhere_to(astray: &Astray, model: Option<&str>) -> Refusal {
+    match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
             format!(
@@ -250,7 +283,7 @@ fn resolve(
                 wire.as_str()
             ),
         ),
-    })
+    }
 }
 
 /// The provider that made what the request names, be it the first of the wire format or not: an

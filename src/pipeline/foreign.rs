@@ -80,7 +80,16 @@ impl Foreign {
             Endpoint::Messages => format!("{base}{door}/messages"),
             Endpoint::GenerateContent => gemini("generateContent"),
             Endpoint::StreamGenerateContent => gemini("streamGenerateContent?alt=sse"),
-            _ => provider
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::Embeddings
+            | Endpoint::CountTokens
+            | Endpoint::GeminiCountTokens
+            | Endpoint::EmbedContent
+            | Endpoint::Models
+            | Endpoint::Stored
+            | Endpoint::Other => provider
                 .deployed(model, "chat/completions")
                 .unwrap_or_else(|| format!("{base}{door}/chat/completions")),
         }
@@ -111,7 +120,8 @@ impl Foreign {
             from: self.wire,
             to: errand.path.wire,
             stream: errand.facts.stream,
-            array: errand.path.endpoint == Endpoint::StreamGenerateContent && !errand.as_events,
+            array: errand.path.endpoint == Endpoint::StreamGenerateContent
+                && !errand.manner.as_events,
             include_usage: errand.facts.ask_usage.is_none(),
             choices: errand.facts.choices,
             created: exchange.clock.now().wall.as_second(),

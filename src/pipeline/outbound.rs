@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 use super::desk::Card;
 use super::entry::{Door, Errand, InBody};
 use super::foreign::{self, Foreign};
-use super::headers;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
+use super::{headers, listing};
 use crate::formats::{self, Edit, Endpoint, Wire};
 use crate::upstream::{OutBody, Outbound};
 
@@ -124,6 +124,8 @@ fn headers(provider: &Provider, card: &Card, parts: &Parts, errand: &Errand) -> 
     let mut map = parts.headers.clone();
     if errand.path.endpoint.is_known() {
         headers::narrow_encodings(&mut map, asks_usage(provider, errand));
+    } else if listing::is_asked(errand) {
+        headers::narrow_encodings(&mut map, true);
     }
     with_own(map, provider, card)
 }

@@ -205,11 +205,11 @@ impl Relay {
             self.ready.push(held);
         }
         if let Some(mut translation) = self.translation.take() {
-            let (rest, whole, head) = translation.end();
+            let (rest, whole, begins) = translation.end();
             self.ready.extend(Some(rest).filter(|rest| !rest.is_empty()));
-            self.translated = self.translated.or(head);
+            self.translated = self.translated.or(begins);
             if !whole {
-                if head.is_none() {
+                if begins.is_none() {
                     self.tail = Tail::Breaking;
                 }
                 return self.close(Outcome::UpstreamError, Some("cut"));

@@ -14,6 +14,7 @@ use crate::routes::Routes;
 use crate::telemetry::record::Floodgate;
 use crate::telemetry::sheet::Labels;
 use crate::telemetry::{AccessLog, Lane, LaneId, Sheet};
+use crate::translate::Listed;
 use crate::upstream::Destination;
 
 /// One configuration with its keys, ready to use.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub floodgate: Arc<Floodgate>,
     /// The names of models that metrics may carry, and their prices.
     pub models: ModelNames,
+    /// Models that the configuration and the shipped table know, for lists of models.
+    pub listed: Vec<Listed>,
     /// Handles of metrics.
     pub sheet: Sheet,
 }

@@ -31,6 +31,6 @@ pub(super) fn camel<'a>(name: &Text<'a>) -> Text<'a> {
 }
 
 /// An object with its names in camel case.
-pub(super) fn camels<'a>(object: super::json::Object<'a>) -> super::json::Object<'a> {
+pub(super) fn camels(object: super::json::Object<'_>) -> super::json::Object<'_> {
     object.into_iter().map(|(name, value)| (camel(&name), value)).collect()
 }

@@ -318,7 +318,7 @@ impl<'a> Part<'a> {
 
 impl Effort {
     /// Every effort, with its word and the tokens that stand for it where a budget is asked for
-    /// (LiteLLM's constants, which users of several providers know).
+    /// (`LiteLLM`'s constants, which users of several providers know).
     pub const ALL: [(Self, &'static str, u64); 7] = [
         (Self::None, "none", 0),
         (Self::Minimal, "minimal", 128),

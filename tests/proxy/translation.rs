@@ -256,3 +256,56 @@ fn a_stream_of_usage_is_counted_and_told_only_to_who_asked() {
     assert!(reply.text().contains(r#""usage":{"prompt_tokens":11,"completion_tokens":7"#));
     kit::until_sum(&proxy, "keyweir_tokens_total", &[("kind", "output")], 14.0);
 }
+
+#[test]
+fn a_list_of_models_has_the_aliases_and_the_provider_s_own_in_the_asker_s_format() {
+    let upstream = Upstream::start(|request, connection| {
+        let body = match request.header("x-goog-api-key") {
+            Some(_) => r#"{"models":[{"name":"models/gemini-x"}]}"#,
+            None => {
+                r#"{"object":"list","data":[{"id":"model-x","object":"model"}],"has_more":false}"#
+            }
+        };
+        connection.send(kit::answer(200, &[("content-type", "application/json")], body));
+        Then::Next
+    });
+    let proxy = proxy(&upstream);
+    let listed = |headers: &[(&str, &str)]| {
+        let mut connection = proxy.connect();
+        connection.get("/v1/models", headers);
+        let reply = connection.reply();
+        assert!(reply.status == 200 && reply.complete, "{reply:?}");
+        reply.json()
+    };
+    let names = |list: &Value, field: &str| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|model| model[field].as_str().unwrap().to_owned()).collect()
+    };
+    let openai = listed(&[("accept-encoding", "gzip")]);
+    let ids = names(&openai["data"], "id");
+    for name in ["claude", "any", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-pro", "model-x"]
+    {
+        assert!(ids.iter().any(|id| id == name), "{name}: {ids:?}");
+    }
+    let anthropic = listed(&[("anthropic-version", "2023-06-01")]);
+    assert_eq!(anthropic["data"][0]["type"], "model", "{anthropic}");
+    assert_eq!(anthropic["has_more"], false);
+    let gemini = listed(&[("x-goog-api-key", "x")]);
+    let ids = names(&gemini["models"], "name");
+    assert!(ids.contains(&"models/flash".into()) && ids.contains(&"models/gemini-x".into()));
+}
+
+#[test]
+fn a_list_of_models_needs_no_provider_and_shows_what_the_caller_may_use() {
+    let config = "version: 1
+providers: {anthropic: {baseUrl: \"http://127.0.0.1:1\", keys: [{secret: pool}]}}
+models: {chat: {targets: [{model: anthropic/claude-sonnet-4-5}]}, other: {targets: [{model: anthropic/claude-x}]}}
+callers: {rules: [{name: guest, match: {header: {x-keyweir-caller: guest}}, models: [chat]}]}
+";
+    let proxy = kit::with_keys(Setup::default().config(config), &["one"]).start();
+    let mut connection = proxy.connect();
+    connection.get("/v1/models", &[("x-keyweir-caller", "guest")]);
+    let list = connection.reply().json();
+    assert_eq!(list["data"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["data"][0]["id"], "chat");
+}

@@ -122,7 +122,7 @@ fn a_whole_answer_to_who_asked_for_a_stream_becomes_one() {
             let last = match to {
                 Wire::Anthropic => "\"message_stop\"",
                 Wire::Gemini => "\"finishReason\"",
-                _ => "[DONE]",
+                Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => "[DONE]",
             };
             assert!(text.contains(last), "{text}");
         }

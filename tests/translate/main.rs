@@ -19,7 +19,7 @@ pub(crate) fn target(wire: Wire) -> Target<'static> {
     let (dialect, model) = match wire {
         Wire::Anthropic => (Dialect::Anthropic, "claude-sonnet-4-5"),
         Wire::Gemini => (Dialect::Gemini, "gemini-3.8-flash"),
-        _ => (Dialect::OpenAi, "gpt-4o"),
+        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => (Dialect::OpenAi, "gpt-4o"),
     };
     Target { wire, dialect, model }
 }

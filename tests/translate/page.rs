@@ -23,7 +23,7 @@ const fn title(wire: Wire) -> &'static str {
         Wire::OpenAi => "OpenAI's chat completions",
         Wire::Anthropic => "Anthropic's messages",
         Wire::Gemini => "Gemini's content",
-        _ => "",
+        Wire::Cohere | Wire::Ollama | Wire::Http => "",
     }
 }
 

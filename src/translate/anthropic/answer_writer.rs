@@ -35,7 +35,7 @@ fn blocks<'a>(part: &'a Part<'_>) -> Vec<Json<'a>> {
             seal => vec![object([
                 ("type", "thinking".into()),
                 ("thinking", text.into()),
-                ("signature", seal.as_ref().map_or("".into(), signature)),
+                ("signature", seal.as_ref().map_or_else(|| "".into(), signature)),
             ])],
         },
         Kind::Call(call) => {

@@ -42,10 +42,8 @@ impl Reader {
             "content_block_delta" => {
                 self.delta(required(&mut event, "delta")?, events)?;
             }
-            "content_block_stop" => {
-                if std::mem::take(&mut self.in_call) {
-                    events.push(Event::Called { choice: 0, call: self.calls.saturating_sub(1) });
-                }
+            "content_block_stop" if std::mem::take(&mut self.in_call) => {
+                events.push(Event::Called { choice: 0, call: self.calls.saturating_sub(1) });
             }
             "message_delta" => {
                 self.usage(take(&mut event, "usage"), events);

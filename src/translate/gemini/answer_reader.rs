@@ -1,4 +1,4 @@
-//! Reads generated content (Gemini API reference, "GenerateContentResponse").
+//! Reads generated content (Gemini API reference, `GenerateContentResponse`).
 
 use std::borrow::Cow;
 

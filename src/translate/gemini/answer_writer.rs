@@ -1,4 +1,4 @@
-//! Writes generated content (Gemini API reference, "GenerateContentResponse").
+//! Writes generated content (Gemini API reference, `GenerateContentResponse`).
 
 use super::usage;
 use crate::translate::Plan;

@@ -2,7 +2,7 @@
 //!
 //! Beside what the reference has, it takes back what our own answers put beside it for other
 //! providers' sake, in the words that others use for it: `reasoning_content` (DeepSeek's),
-//! `thinking_blocks` (LiteLLM's) and `extra_content.google.thought_signature` (Google's).
+//! `thinking_blocks` (`LiteLLM`'s) and `extra_content.google.thought_signature` (Google's).
 
 use std::borrow::Cow;
 
@@ -190,7 +190,7 @@ fn call(value: Json<'_>) -> Result<Part<'_>, Unfit> {
     let arguments = arguments_of(arguments).at("arguments").at("function")?;
     let google = take(&mut call, "extra_content").and_then(|mut extra| extra.take("google"));
     let signature = google.and_then(|mut google| google.take("thought_signature"));
-    let signature = signature.map(|signature| signature.text()).transpose()?;
+    let signature = signature.map(Expect::text).transpose()?;
     let seal = signature.map(|text| Seal::unstamped(Maker::Gemini, text));
     Ok(Part { kind: Kind::Call(Call { id, name, arguments, seal }), extra: call })
 }

@@ -2,7 +2,7 @@
 
 use super::super::Target;
 use crate::formats::{Dialect, takes_stream_options};
-use crate::translate::json::{Json, Object, array, object};
+use crate::translate::json::{Json, Object, Text, array, object};
 use crate::translate::losses::{Feature, Losses};
 use crate::translate::request::{
     Effort, Kind, Media, MediaKind, Outcome, Output, Part, Request, Role, Source, Tier, Tool,
@@ -88,7 +88,9 @@ const fn takes_top_k(target: &Target<'_>) -> bool {
 /// default (reasoning guide).
 fn draws(request: &Request<'_>, target: &Target<'_>, losses: &mut Losses) -> Result<bool, Unfit> {
     let sampling = &request.sampling;
-    let other = |value: Option<f64>, default: f64| value.is_some_and(|value| value != default);
+    let other = |value: Option<f64>, default: f64| {
+        value.is_some_and(|value| (value - default).abs() > f64::EPSILON)
+    };
     let asked = other(sampling.temperature, 1.0)
         || other(sampling.top_p, 1.0)
         || other(sampling.presence_penalty, 0.0)
@@ -178,15 +180,12 @@ fn outcome<'a, 'r>(
 ) -> Result<Json<'a>, Unfit> {
     let mut texts = Vec::new();
     for part in &outcome.content {
-        match &part.kind {
-            Kind::Text(text) => {
-                losses.leave(&part.extra)?;
-                texts.push(&**text);
-            }
-            _ => {
-                losses.lose(Feature::MediaInOutcome)?;
-                shown.push(part);
-            }
+        if let Some(text) = part.as_text() {
+            losses.leave(&part.extra)?;
+            texts.push(text);
+        } else {
+            losses.lose(Feature::MediaInOutcome)?;
+            shown.push(part);
         }
     }
     let text = match (&texts[..], outcome.failed) {
@@ -335,19 +334,19 @@ fn tool<'a>(tool: &'a Tool<'_>, losses: &mut Losses) -> Result<Json<'a>, Unfit> 
 }
 
 fn tool_choice<'a>(choice: &'a ToolChoice<'_>) -> Json<'a> {
-    let named = |name: &'a std::borrow::Cow<'_, str>| {
-        let function = object([("name", name.into())]);
-        object([("type", "function".into()), ("function", function)])
+    let function = |name: &'a Text<'_>| {
+        let named = object([("name", name.into())]);
+        object([("type", "function".into()), ("function", named)])
     };
     match choice {
         ToolChoice::Auto => "auto".into(),
         ToolChoice::None => "none".into(),
         ToolChoice::Required => "required".into(),
         ToolChoice::Only { names, must } => match (&names[..], must) {
-            ([name], true) => named(name),
+            ([name], true) => function(name),
             (names, must) => {
                 let mode = if *must { "required" } else { "auto" };
-                let tools = array(names.iter().map(named));
+                let tools = array(names.iter().map(function));
                 let allowed = object([("mode", mode.into()), ("tools", tools)]);
                 object([("type", "allowed_tools".into()), ("allowed_tools", allowed)])
             }

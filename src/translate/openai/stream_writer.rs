@@ -89,7 +89,7 @@ impl Writer {
         }
     }
 
-    /// A thought, in DeepSeek's field and, where it may have to be given back, in LiteLLM's.
+    /// A thought, in DeepSeek's field and, where it may have to be given back, in `LiteLLM`'s.
     fn thought(&self, choice: u32, text: &Text<'_>, out: &mut Framing) {
         let signed = self.plan.from == Wire::Anthropic;
         let block = || {
