@@ -16,6 +16,7 @@ pub mod formats;
 pub mod limits;
 pub mod keys;
 pub mod routes;
+pub mod translate;
 pub mod upstream;
 pub mod telemetry;
 pub mod admin;

@@ -8,9 +8,11 @@ mod bounds;
 mod desk;
 mod entry;
 mod exchange;
+mod foreign;
 mod giving_up;
 mod headers;
 mod intake;
+mod listing;
 mod outbound;
 mod purse;
 mod refusal;
@@ -72,11 +74,12 @@ impl Hall {
             return answer::refuse(&mut exchange, &refusal, errand.path.wire);
         }
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
-            Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand),
+            Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand).await,
             Ok(Answered::Upgraded(upgraded)) => {
                 tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, *upgraded)
             }
-            Err(refusal) => answer::refuse(&mut exchange, &refusal, errand.path.wire),
+            Err(refusal) => listing::instead(&mut exchange, &errand)
+                .unwrap_or_else(|| answer::refuse(&mut exchange, &refusal, errand.path.wire)),
         }
     }
 }

@@ -50,19 +50,30 @@ pub struct Routes {
 /// Where a request of the unified door may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The targets, in the order in which they are tried; never empty.
+    /// The targets, in the order in which they are tried; empty only where a list of models is asked
+    /// for that no provider has.
     pub targets: SmallVec<[Target; 1]>,
     /// Whether an alias was asked for: then a failing target yields to the next, and what the
     /// client gets in the end is Keyweir's word, not one provider's.
     pub alias: bool,
 }
 
+/// The wire formats in which a request can be put.
+#[derive(Clone, Copy, Debug)]
+pub struct Wires<'w> {
+    /// That of its path.
+    pub own: Wire,
+    /// Those into which it can be translated.
+    pub reach: &'w [Wire],
+}
+
 /// Why a name leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Astray {
-    /// No provider speaks the path's wire format.
+    /// No provider speaks the path's wire format, nor any into which the request can be translated.
     NoProvider(Wire),
-    /// The targets speak other wire formats than the path's.
+    /// The targets speak other wire formats than the path's, into which the request cannot be
+    /// translated.
     OtherWire(Wire),
 }
 
@@ -88,39 +99,46 @@ impl Routes {
         self.providers.get(provider).is_some_and(|(_, wires)| wires.contains(&wire))
     }
 
+    fn takes(&self, provider: usize, wires: Wires<'_>) -> bool {
+        self.speaks(provider, wires.own)
+            || wires.reach.iter().any(|wire| self.speaks(provider, *wire))
+    }
+
     /// Every alias's name.
     pub fn aliases(&self) -> impl Iterator<Item = &Alias> {
         self.aliases.values()
     }
 
-    /// Where a request for `model` on a path of `wire` goes; `random` decides between weights.
+    /// Where a request for `model` goes that can be put in these formats; `random` decides between
+    /// weights.
     ///
     /// A name is an alias, or `provider/model`; anything else, or no name at all, goes to the first
-    /// provider of the path's own wire format, whose own answer then tells the caller.
+    /// provider of the path's own wire format, whose own answer then tells the caller. Where there is
+    /// none, it goes to the first for which the request can be translated.
     pub fn resolve(
         &self,
         model: Option<&Arc<str>>,
-        wire: Wire,
+        wires: Wires<'_>,
         random: u64,
     ) -> Result<Resolved, Astray> {
         if let Some(alias) = model.and_then(|name| self.aliases.get(&**name)) {
             let targets = alias.ordered(random);
             let targets: SmallVec<_> = targets
                 .into_iter()
-                .filter(|target| self.speaks(target.provider, wire))
+                .filter(|target| self.takes(target.provider, wires))
                 .cloned()
                 .collect();
             let empty = targets.is_empty();
             return if empty {
-                Err(Astray::OtherWire(wire))
+                Err(Astray::OtherWire(wires.own))
             } else {
                 Ok(Resolved { targets, alias: true })
             };
         }
         let target = match model.and_then(|name| self.direct(name)) {
-            Some(target) if self.speaks(target.provider, wire) => target,
-            Some(_) => return Err(Astray::OtherWire(wire)),
-            None => Target { provider: self.first(wire)?, model: model.map(Arc::clone) },
+            Some(target) if self.takes(target.provider, wires) => target,
+            Some(_) => return Err(Astray::OtherWire(wires.own)),
+            None => Target { provider: self.first(wires)?, model: model.map(Arc::clone) },
         };
         Ok(Resolved { targets: smallvec![target], alias: false })
     }
@@ -132,13 +150,14 @@ impl Routes {
         Some(Target { provider, model: Some(model.into()) })
     }
 
-    fn first(&self, wire: Wire) -> Result<usize, Astray> {
+    fn first(&self, wires: Wires<'_>) -> Result<usize, Astray> {
         let first = |speaks: fn(&[Wire], &Wire) -> bool| {
-            self.providers.iter().position(|(_, wires)| speaks(wires, &wire))
+            self.providers.iter().position(|(_, spoken)| speaks(spoken, &wires.own))
         };
-        let own = first(|wires, wire| wires.first() == Some(wire));
+        let own = first(|spoken, wire| spoken.first() == Some(wire));
         let also = || first(<[Wire]>::contains);
-        own.or_else(also).ok_or(Astray::NoProvider(wire))
+        let any = || (0..self.providers.len()).find(|provider| self.takes(*provider, wires));
+        own.or_else(also).or_else(any).ok_or(Astray::NoProvider(wires.own))
     }
 }
 
@@ -175,6 +194,11 @@ mod tests {
         Target { provider, model: Some(model.into()) }
     }
 
+    /// A request that cannot be translated.
+    const fn only(own: Wire) -> Wires<'static> {
+        Wires { own, reach: &[] }
+    }
+
     fn routes() -> Routes {
         let providers = [
             ("openai", vec![Wire::OpenAi]),
@@ -200,16 +224,29 @@ mod tests {
 
     #[test]
     fn an_alias_leads_to_its_targets_of_the_path_s_own_wire_format() {
-        let resolved = routes().resolve(Some(&"chat".into()), Wire::OpenAi, 0).unwrap();
+        let resolved = routes().resolve(Some(&"chat".into()), only(Wire::OpenAi), 0).unwrap();
         assert_eq!(resolved.targets[..], [target(0, "gpt-4o"), target(2, "llama-3.3-70b")]);
         assert!(resolved.alias);
-        let astray = routes().resolve(Some(&"claude".into()), Wire::OpenAi, 0);
+        let astray = routes().resolve(Some(&"claude".into()), only(Wire::OpenAi), 0);
         assert_eq!(astray, Err(Astray::OtherWire(Wire::OpenAi)));
     }
 
     #[test]
+    fn a_request_that_can_be_translated_goes_to_every_target_of_a_format_in_reach() {
+        let wires = Wires { own: Wire::OpenAi, reach: &[Wire::OpenAi, Wire::Anthropic] };
+        let resolved = routes().resolve(Some(&"chat".into()), wires, 0).unwrap();
+        assert_eq!(resolved.targets.len(), 3);
+        let direct = routes().resolve(Some(&"anthropic/claude-x".into()), wires, 0).unwrap();
+        assert_eq!(direct.targets[..], [target(1, "claude-x")]);
+        let gemini = Wires { own: Wire::Gemini, reach: &[Wire::Anthropic] };
+        let first = routes().resolve(Some(&"claude-x".into()), gemini, 0).unwrap();
+        assert_eq!(first.targets[..], [target(1, "claude-x")], "nobody speaks the caller's own");
+    }
+
+    #[test]
     fn a_provider_s_name_before_a_slash_leads_straight_to_it() {
-        let resolved = routes().resolve(Some(&"local/meta/llama".into()), Wire::OpenAi, 0).unwrap();
+        let resolved =
+            routes().resolve(Some(&"local/meta/llama".into()), only(Wire::OpenAi), 0).unwrap();
         assert_eq!(resolved.targets[..], [target(2, "meta/llama")]);
         assert!(!resolved.alias);
     }
@@ -217,11 +254,11 @@ mod tests {
     #[test]
     fn any_other_name_goes_to_the_first_provider_of_the_path_s_wire_format() {
         let resolved =
-            routes().resolve(Some(&"meta-llama/Llama-3".into()), Wire::OpenAi, 0).unwrap();
+            routes().resolve(Some(&"meta-llama/Llama-3".into()), only(Wire::OpenAi), 0).unwrap();
         assert_eq!(resolved.targets[..], [target(0, "meta-llama/Llama-3")]);
-        let nobody = routes().resolve(Some(&"gemini-3".into()), Wire::Gemini, 0);
+        let nobody = routes().resolve(Some(&"gemini-3".into()), only(Wire::Gemini), 0);
         assert_eq!(nobody, Err(Astray::NoProvider(Wire::Gemini)));
-        let resolved = routes().resolve(None, Wire::Anthropic, 0).unwrap();
+        let resolved = routes().resolve(None, only(Wire::Anthropic), 0).unwrap();
         assert_eq!(resolved.targets[..], [Target { provider: 1, model: None }]);
     }
 

@@ -117,7 +117,7 @@ impl<'a> Body<'a> {
 }
 
 /// OpenAI's types. Its SDKs go by the status; the type is for people and for copyists' clients.
-fn openai_type(status: StatusCode) -> &'static str {
+pub fn openai_type(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "authentication_error",
         403 => "permission_error",
@@ -128,7 +128,7 @@ fn openai_type(status: StatusCode) -> &'static str {
 }
 
 /// Anthropic's types by status (Anthropic error guide).
-fn anthropic_type(status: StatusCode) -> &'static str {
+pub fn anthropic_type(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "authentication_error",
         402 => "billing_error",
@@ -144,7 +144,7 @@ fn anthropic_type(status: StatusCode) -> &'static str {
 }
 
 /// Google's status words (google.rpc.Code).
-fn gemini_status(status: StatusCode) -> &'static str {
+pub fn gemini_status(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",

@@ -4,6 +4,8 @@
 //! (MIT licence, November 2026); where a model has no price of its own for cached input or cache
 //! writes, its input price stands. Configuration overrides them (`prices:`).
 
+use super::Dialect;
+
 /// What is known of one model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Model {
@@ -64,6 +66,32 @@ pub fn smallest_cached_prefix(model: &str) -> u64 {
     ];
     let more = MORE.iter().find(|(family, _)| model.starts_with(family));
     more.map_or(1_024, |(_, tokens)| *tokens)
+}
+
+/// Whether the provider of that dialect serves this model of the table under its own name.
+pub fn is_made_by(name: &str, dialect: Dialect) -> bool {
+    let beginnings: &[&str] = match dialect {
+        Dialect::OpenAi => &["gpt-", "o3", "o4", "text-embedding-"],
+        Dialect::Anthropic => &["claude-"],
+        Dialect::Gemini => &["gemini-"],
+        Dialect::Mistral => &["mistral-"],
+        Dialect::Cohere => &["command-"],
+        Dialect::DeepSeek => &["deepseek-"],
+        Dialect::Xai => &["grok-"],
+        Dialect::Groq => &["openai/gpt-oss-"],
+        Dialect::Azure
+        | Dialect::OpenRouter
+        | Dialect::Together
+        | Dialect::Fireworks
+        | Dialect::Perplexity
+        | Dialect::Cerebras
+        | Dialect::Nvidia
+        | Dialect::HuggingFace
+        | Dialect::Ollama
+        | Dialect::Vllm
+        | Dialect::Generic => &[],
+    };
+    beginnings.iter().any(|beginning| name.starts_with(beginning))
 }
 
 fn by_name(name: &str) -> Option<&'static Model> {

@@ -119,6 +119,9 @@ impl Trial<'_> {
         let late = now >= self.exchange.deadline;
         let several = self.legs.len() > 1;
         for target in 0..self.legs.len() {
+            if !self.is_fit(target) {
+                continue;
+            }
             self.pay_for_again(target, now);
             let until = if several || late { now } else { self.exchange.deadline };
             if let Some(admitted) = self.arrive(target, until, now) {
@@ -128,6 +131,7 @@ impl Trial<'_> {
         for target in 0..self.legs.len() {
             if several
                 && !late
+                && self.is_fit(target)
                 && let Some(admitted) = self.arrive(target, self.exchange.deadline, now)
             {
                 return View::Go(admitted);

@@ -12,14 +12,16 @@ use super::attempt::Carried;
 use super::entry::Errand;
 use super::exchange::Exchange;
 use super::headers::{self, Told};
+use super::listing;
 use super::outbound;
 use super::refusal::{Hint, Refusal};
 use super::relay::{self, Broken, Relay};
 use super::snapshot::Provider;
 use super::verdicts::Heard;
 use crate::callers::Warning;
-use crate::formats::{self, Meter, Plan, Refused, StoredId, Verdict, Wire};
+use crate::formats::{self, Endpoint, Meter, Plan, Refused, StoredId, Verdict, Wire};
 use crate::telemetry::Outcome;
+use crate::translate::Translation;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(super) mod names {
     pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
     /// When to come back, as RFC 3339.
     pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
+    /// Fields of the request that could not be said to the provider and do not change the answer.
+    pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-keyweir-dropped");
 }
 
 /// Says no, in the caller's wire format, and closes the exchange.
@@ -106,25 +110,28 @@ pub(super) fn refuse(
 }
 
 /// Passes a provider's answer on.
-pub(super) fn relay(
+pub(super) async fn relay(
     carried: Carried,
     mut exchange: Exchange,
     errand: &Errand,
 ) -> Response<AnswerBody> {
-    let Carried { heard, target, card, spending } = carried;
+    let Carried { heard, target, card, spending, foreign } = carried;
     let Heard { mut head, read, rest, cut, judgement, .. } = *heard;
     let snapshot = std::sync::Arc::clone(&exchange.snapshot);
     let resolved = errand.resolved.targets.get(target);
     let provider = resolved.and_then(|target| snapshot.providers.get(target.provider));
     let strips = provider.is_some_and(|provider| outbound::asks_usage(provider, errand));
+    let spoken = foreign.as_ref().map_or((errand.path.wire, errand.path.endpoint), |foreign| {
+        (foreign.wire, foreign.written.endpoint)
+    });
     let told = Told::read(&head.headers);
-    let meter = meter(provider, errand, &told, strips);
+    let meter = meter(provider, spoken, &told, strips);
     if told.upload
         && let Some(spending) = &spending
     {
         spending.remember(&StoredId::of_headers(&head.headers));
     }
-    exchange.answered(head.status.as_u16(), told.request_id.cloned());
+    let mut request_id = told.request_id.cloned();
     let length = told.content_length.map(length);
     let unwanted = told.unwanted;
     for name in &unwanted {
@@ -133,6 +140,17 @@ pub(super) fn relay(
     if !head.status.is_success() {
         headers::spare_sleepers(&mut head.headers, exchange.wall().wall);
     }
+    let mut translation = None;
+    if let Some(foreign) = &foreign {
+        let model = resolved.and_then(|target| target.model.as_deref());
+        let told = (&mut head.status, &mut head.headers);
+        translation = Some(Box::new(foreign.translation(model, told, (&exchange, errand))));
+        request_id = head.headers.get(names::REQUEST_ID).cloned();
+    } else if let Some(listing) = listing::asked(&exchange, errand) {
+        head.headers.remove(CONTENT_LENGTH);
+        translation = Some(Box::new(Translation::of_list(listing, head.status.as_u16())));
+    }
+    exchange.answered(head.status.as_u16(), request_id);
     if snapshot.response_headers {
         let headers = &mut head.headers;
         if let Some(provider) = provider {
@@ -141,6 +159,9 @@ pub(super) fn relay(
         headers.insert(names::KEY, card.name_header.clone());
         if let Some(model) = resolved.and_then(|target| target.model.as_deref()) {
             set(headers, names::MODEL, model);
+        }
+        if let Some(foreign) = foreign.filter(|foreign| !foreign.written.dropped.is_empty()) {
+            set(headers, names::DROPPED, &foreign.written.dropped.join(", "));
         }
     }
     tell_effort(&exchange, &mut head.headers);
@@ -151,17 +172,23 @@ pub(super) fn relay(
     } else {
         Outcome::UpstreamError
     };
-    let relay = Relay::new(relay::Parts {
+    let changed = strips || translation.is_some();
+    let mut relay = Relay::new(relay::Parts {
         head: read,
         body: rest,
         cut,
-        unchanged: !strips,
+        unchanged: !changed,
         meter,
+        translation,
         exchange,
         spending,
         outcome,
     });
-    if length.is_some_and(|length| strips || !is_true(length, &relay)) {
+    if let Some(told) = relay.translated_head().await {
+        head.status = http::StatusCode::from_u16(told.status).unwrap_or(head.status);
+        head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(told.content_type));
+    }
+    if length.is_some_and(|length| changed || !is_true(length, &relay)) {
         head.headers.remove(CONTENT_LENGTH);
     }
     Response::from_parts(head, AnswerBody::Relayed(relay))
@@ -180,14 +207,14 @@ fn is_true(length: Option<u64>, relay: &Relay) -> bool {
 
 fn meter<'h>(
     provider: Option<&Provider>,
-    errand: &Errand,
+    (wire, endpoint): (Wire, Endpoint),
     told: &Told<'h>,
     strip_usage: bool,
 ) -> Meter {
     let text = |value: Option<&'h HeaderValue>| value.and_then(|value| value.to_str().ok());
     Meter::new(&Plan {
-        wire: errand.path.wire,
-        endpoint: errand.path.endpoint,
+        wire,
+        endpoint,
         dialect: provider.map_or(formats::Dialect::Generic, |provider| provider.dialect),
         content_type: text(told.content_type),
         content_encoding: text(told.content_encoding),
@@ -220,7 +247,7 @@ fn number(number: u64) -> HeaderValue {
 }
 
 /// The client's own id, or a fresh one.
-fn request_id(exchange: &Exchange) -> HeaderValue {
+pub(super) fn request_id(exchange: &Exchange) -> HeaderValue {
     exchange.client_request_id().cloned().unwrap_or_else(|| {
         let fresh = format!("kw_{:032x}", fastrand::u128(..));
         HeaderValue::try_from(fresh).unwrap_or_else(|_| HeaderValue::from_static("kw"))

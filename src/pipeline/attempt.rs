@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::desk::{Card, Spending, Verdicted};
 use super::entry::{Errand, InBody};
 use super::exchange::{Exchange, awaited};
+use super::foreign::{self, Foreign};
 use super::giving_up;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
@@ -36,6 +37,8 @@ pub(super) struct Carried {
     pub card: Arc<Card>,
     /// What it holds of the limits; `None` if that is settled.
     pub spending: Option<Spending>,
+    /// The request as it was asked, where the target speaks another wire format than the caller.
+    pub foreign: Option<Arc<Foreign>>,
 }
 
 /// What an errand brought back.
@@ -101,6 +104,11 @@ pub(super) struct Leg {
     pub(super) place: Option<Standing>,
     /// That waiting for it would take too long.
     pub(super) refused: Option<Refused>,
+    /// The request in the target's wire format, where that is another than the caller's, once it was
+    /// needed.
+    foreign: Option<Arc<Foreign>>,
+    /// Why the request cannot be put into that format.
+    pub(super) unfit: Option<Refusal>,
 }
 
 /// Capacity taken for one try.
@@ -135,9 +143,13 @@ impl<'a> Trial<'a> {
         let snapshot = Arc::clone(&self.exchange.snapshot);
         let index = self.errand.resolved.targets.get(target).map_or(0, |target| target.provider);
         let Some(provider) = snapshot.providers.get(index) else { return Ok(None) };
+        let Some(foreign) = self.translate(target, provider).await else {
+            spending.cancel();
+            return Ok(None);
+        };
         self.turn_to(index, provider, target, &card);
         let model = model(self.errand, provider, target);
-        let what = (self.parts, self.errand);
+        let what = (self.parts, self.errand, foreign.as_deref());
         let sending = send(self.hall, what, (provider, model), (&card, spending.begun()));
         let (sent, span) = awaited(self.exchange.clock, sending).await;
         self.exchange.was_away(span);
@@ -151,8 +163,36 @@ impl<'a> Trial<'a> {
             }
             Err(error) => return self.unanswered(target, &error, spending),
         };
-        let carried = Carried { heard, target, card, spending: Some(spending) };
+        let carried = Carried { heard, target, card, spending: Some(spending), foreign };
         Ok(self.weigh(carried).map(Answered::Whole))
+    }
+
+    /// The request in the target's wire format, where that is another than the caller's. `None` if it
+    /// cannot be put into it: the target is passed over from now on.
+    async fn translate(
+        &mut self,
+        target: usize,
+        provider: &Provider,
+    ) -> Option<Option<Arc<Foreign>>> {
+        let Some(wire) = foreign::wire(provider, self.errand) else { return Some(None) };
+        if let Some(done) = self.legs.get(target)?.foreign.clone() {
+            return Some(Some(done));
+        }
+        let put = foreign::translate(wire, provider, self.model(target), self.errand).await;
+        let leg = self.legs.get_mut(target)?;
+        match put {
+            Ok(foreign) => leg.foreign = Some(Arc::new(foreign)),
+            Err(refusal) => {
+                leg.unfit = Some(refusal);
+                return None;
+            }
+        }
+        Some(leg.foreign.clone())
+    }
+
+    /// Whether the request can be put to that target, as far as is known.
+    pub(super) fn is_fit(&self, target: usize) -> bool {
+        self.legs.get(target).is_some_and(|leg| leg.unfit.is_none())
     }
 
     /// The provider agreed to another protocol: it counts a request, and tells no tokens.
@@ -333,12 +373,16 @@ impl<'a> Trial<'a> {
 /// Sends a request to `provider`, where the model is called `model`, under the key on `card`.
 async fn send(
     hall: &Hall,
-    (parts, errand): (&Parts, &Errand),
+    (parts, errand, foreign): (&Parts, &Errand, Option<&Foreign>),
     (provider, model): (&Provider, Option<&str>),
     (card, begun): (&Card, &AtomicBool),
 ) -> Result<Result<Tunnelled, SendError>, Refusal> {
-    let headers = outbound::headers(provider, card, parts, errand);
-    let outbound = outbound::build(provider, model, (card, &headers), parts, errand)?;
+    let headers = outbound::headers(provider, card, parts, (errand, foreign));
+    let dressed = (card, headers.as_slice());
+    let outbound = match foreign {
+        Some(foreign) => outbound::build_foreign(foreign, provider, model, dressed, parts),
+        None => outbound::build(provider, model, dressed, parts, errand),
+    }?;
     if errand.upgrade {
         begun.store(true, Ordering::Relaxed);
         // Rare and large: boxed, so that every other request's future stays small.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use super::allowance;
 use super::bounds;
@@ -14,9 +14,10 @@ use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
 use crate::callers::{Scope, Seen};
-use crate::formats::{self, Facts, PathFacts, Wire};
-use crate::routes::{Astray, Resolved, Target};
+use crate::formats::{self, Endpoint, Facts, PathFacts, Wire};
+use crate::routes::{Astray, Resolved, Target, Wires};
 use crate::serve::Incoming;
+use crate::translate;
 
 /// A JSON body above this size is read by a thread beside the data thread.
 const READ_ASIDE: usize = 1024 * 1024;
@@ -43,6 +44,19 @@ pub(super) struct Errand {
     pub resolved: Resolved,
     /// Whether it asks for another protocol.
     pub upgrade: bool,
+    /// What its query says, and its path beside the endpoint.
+    pub manner: Manner,
+}
+
+/// How something is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// As a stream of events (Gemini's `alt=sse`).
+    pub as_events: bool,
+    /// As a whole list.
+    pub as_list: bool,
+    /// As another page than the first.
+    pub further: bool,
 }
 
 /// Through which door a request came.
@@ -87,7 +101,21 @@ pub(super) async fn read(
     let max_output = bounds::check_size(exchange, &path, (&mut facts, &body), &resolved)?;
     let scope = allowance::scope(exchange, parts, &path, &facts);
     let upgrade = tunnel::is_asked(parts);
-    Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade })
+    let manner = Manner::of(parts);
+    Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade, manner })
+}
+
+impl Manner {
+    fn of(parts: &Parts) -> Self {
+        const PAGES: [&str; 4] = ["after", "after_id", "before_id", "pageToken"];
+        let pairs = || parts.uri.query().unwrap_or_default().split('&');
+        let name = |pair: &str| pair.split('=').next().is_some_and(|name| PAGES.contains(&name));
+        Self {
+            as_events: pairs().any(|pair| pair == "alt=sse"),
+            as_list: parts.uri.path().trim_end_matches('/').ends_with("/models"),
+            further: pairs().any(name),
+        }
+    }
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.
@@ -259,8 +287,19 @@ fn resolve(
         let target = Target { provider, model: None };
         return Ok(Resolved { targets: smallvec![target], alias: false });
     }
-    let resolved = snapshot.routes.resolve(facts.model.as_ref(), path.wire, fastrand::u64(..));
-    resolved.map_err(|astray| match astray {
+    let wires = Wires { own: path.wire, reach: translate::reach(path.wire, path.endpoint) };
+    match snapshot.routes.resolve(facts.model.as_ref(), wires, fastrand::u64(..)) {
+        Ok(resolved) => Ok(resolved),
+        // A list of models needs no provider.
+        Err(Astray::NoProvider(_)) if path.endpoint == Endpoint::Models => {
+            Ok(Resolved { targets: SmallVec::new(), alias: false })
+        }
+        Err(astray) => Err(nowhere_to(&astray, model)),
+    }
+}
+
+fn nowhere_to(astray: &Astray, model: Option<&str>) -> Refusal {
+    match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
             format!(
@@ -272,12 +311,12 @@ fn resolve(
             Reason::InvalidRequest,
             format!(
                 "model {:?} leads only to providers of other wire formats than this path's ({}), \
-                 and this version does not translate between them",
+                 and what this path asks for cannot be translated",
                 model.unwrap_or_default(),
                 wire.as_str()
             ),
         ),
-    })
+    }
 }
 
 /// The provider that made what the request names, be it the first of the wire format or not: an

@@ -33,6 +33,11 @@ const MOST_NAMED: usize = 32;
 pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
     let plights = plights(&trial);
     let kept = trial.kept.take();
+    if plights.is_empty()
+        && let Some(unfit) = trial.legs.iter_mut().find_map(|leg| leg.unfit.take())
+    {
+        return Err(unfit);
+    }
     let reason = reason(&trial, &plights, kept.as_ref());
     let observes = trial.exchange.snapshot.mode == Mode::Observe;
     if let Some(carried) = kept
@@ -57,7 +62,8 @@ pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
 }
 
 fn plights(trial: &Trial<'_>) -> Vec<Plight> {
-    let told = trial.legs.iter().enumerate().filter_map(|(target, leg)| {
+    let fit = trial.legs.iter().enumerate().filter(|(_, leg)| leg.unfit.is_none());
+    let told = fit.filter_map(|(target, leg)| {
         let provider = trial.provider(target)?;
         let ask = trial.ask(target);
         let look =

@@ -9,27 +9,28 @@ use smallvec::SmallVec;
 
 use super::desk::Card;
 use super::entry::{Door, Errand, InBody};
+use super::foreign::{self, Foreign};
 use super::headers::{self, Encodings, Fields};
+use super::listing;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
-use crate::formats::{self, Dialect, Edit, Endpoint, Wire};
+use crate::formats::{self, Edit, Endpoint, Wire};
 use crate::upstream::{Field, OutBody, Outbound};
 
-/// The headers for `provider` under the key on `card`.
+/// The headers for `provider` under the key on `card`, of a request that may have been put into
+/// another wire format.
 pub(super) fn headers<'h>(
     provider: &'h Provider,
     card: &'h Card,
     parts: &'h Parts,
-    errand: &Errand,
+    (errand, foreign): (&Errand, Option<&Foreign>),
 ) -> Fields<'h> {
     static USER_AGENT: HeaderName = header::USER_AGENT;
     static OURS: HeaderValue = HeaderValue::from_static("keyweir");
-    let encodings = match errand.path.endpoint.is_known() {
-        true if asks_usage(provider, errand) => Encodings::Identity,
-        true => Encodings::Readable,
-        false => Encodings::AsAsked,
+    let mut fields = match foreign {
+        Some(_) => Foreign::dress(&parts.headers),
+        None => headers::pass(&parts.headers, encodings(provider, errand)),
     };
-    let mut fields = headers::pass(&parts.headers, encodings);
     for (name, value) in &provider.headers {
         headers::set_default(&mut fields, name, value);
     }
@@ -38,6 +39,34 @@ pub(super) fn headers<'h>(
     }
     headers::set_default(&mut fields, &USER_AGENT, &OURS);
     fields
+}
+
+fn encodings(provider: &Provider, errand: &Errand) -> Encodings {
+    match errand.path.endpoint.is_known() {
+        true if asks_usage(provider, errand) => Encodings::Identity,
+        true => Encodings::Readable,
+        false if listing::is_asked(errand) => Encodings::Identity,
+        false => Encodings::AsAsked,
+    }
+}
+
+/// The request put into another wire format for `provider`, where the model is called `model`, under
+/// the key on `card`.
+pub(super) fn build_foreign<'c>(
+    foreign: &Foreign,
+    provider: &Provider,
+    model: Option<&str>,
+    (card, headers): (&'c Card, &'c [Field<'c>]),
+    parts: &Parts,
+) -> Result<Outbound<'c>, Refusal> {
+    let path = PathAndQuery::try_from(foreign.path(provider, model)).map_err(|_| no_path())?;
+    Ok(Outbound {
+        method: parts.method.clone(),
+        path,
+        headers,
+        body: OutBody::from(foreign.written.body.clone()),
+        credential: card.credential.as_ref(),
+    })
 }
 
 /// The request for `provider`, where the model is called `model`, under the key on `card`.
@@ -60,7 +89,9 @@ pub(super) fn build<'c>(
 /// Whether the stream is asked for usage that the application did not ask for, which then has to be
 /// taken out of the answer.
 pub(super) fn asks_usage(provider: &Provider, errand: &Errand) -> bool {
-    errand.facts.ask_usage.is_some() && formats::takes_stream_options(provider.dialect)
+    errand.facts.ask_usage.is_some()
+        && formats::takes_stream_options(provider.dialect)
+        && foreign::wire(provider, errand).is_none()
 }
 
 fn path(
@@ -95,8 +126,11 @@ fn path(
         (path, Some(query)) if path.contains('?') => [&*path, "&", &*query].concat(),
         (path, Some(query)) => [&*path, "?", &*query].concat(),
     };
-    PathAndQuery::try_from(whole)
-        .map_err(|_| Refusal::new(Reason::InvalidRequest, "the path cannot be forwarded"))
+    PathAndQuery::try_from(whole).map_err(|_| no_path())
+}
+
+fn no_path() -> Refusal {
+    Refusal::new(Reason::InvalidRequest, "the path cannot be forwarded")
 }
 
 /// The pieces in a row, which are the path that was asked for more often than not.
@@ -116,12 +150,10 @@ fn unified_path<'p>(
         return Cow::Owned([&*provider.base_path, &renamed(path, model, errand)].concat());
     }
     let rest = path.strip_prefix("/v1").unwrap_or(path);
-    if provider.dialect == Dialect::Azure
-        && let (Some(version), Some(model)) = (&provider.api_version, model)
-        && deployed(errand.path.endpoint)
+    if deployed(errand.path.endpoint)
+        && let Some(model) = model
+        && let Some(path) = provider.deployed(model, rest.trim_start_matches('/'))
     {
-        let base = &provider.base_path;
-        let path = format!("{base}/openai/deployments/{model}{rest}?api-version={version}");
         return Cow::Owned(path);
     }
     join(path, [&provider.base_path, provider.door(errand.path.wire), rest])

@@ -2,6 +2,7 @@
 //! along, and what it cost is settled however it ends.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,6 +16,7 @@ use super::exchange::{Ending, Exchange};
 use crate::formats::Meter;
 use crate::formats::meter::Outcome as Ended;
 use crate::telemetry::Outcome;
+use crate::translate::{Head, Translation};
 use crate::upstream;
 
 /// Pieces that are ready together leave together, up to this size: a frame of its own for each
@@ -40,6 +42,10 @@ pub struct Relay {
     /// Bytes of output that are charged.
     charged: u64,
     meter: Meter,
+    /// Puts it into the caller's wire format, where the provider speaks another.
+    translation: Option<Box<Translation>>,
+    /// How the translated answer begins, once that is known.
+    translated: Option<Head>,
     exchange: Exchange,
     spending: Option<Spending>,
     closed: bool,
@@ -83,6 +89,8 @@ pub struct Parts {
     pub unchanged: bool,
     /// Reads along.
     pub meter: Meter,
+    /// Puts it into the caller's wire format, where the provider speaks another.
+    pub translation: Option<Box<Translation>>,
     /// The request.
     pub exchange: Exchange,
     /// What it holds of the limits; `None` if that is settled.
@@ -94,7 +102,9 @@ pub struct Parts {
 impl Relay {
     /// A relay of that answer.
     pub fn new(parts: Parts) -> Box<Self> {
-        let Parts { head, body, cut, unchanged, meter, exchange, spending, outcome } = parts;
+        let Parts { head, body, cut, unchanged, meter, translation, exchange, spending, outcome } =
+            parts;
+        let translated = translation.as_ref().and_then(|translation| translation.head());
         let rest = body.size_hint();
         let length = match rest.exact() {
             Some(rest) if unchanged && cut.is_none() => {
@@ -112,6 +122,8 @@ impl Relay {
             passed: 0,
             charged: 0,
             meter,
+            translation,
+            translated,
             exchange,
             spending,
             closed: false,
@@ -122,6 +134,20 @@ impl Relay {
             relay.end();
         }
         relay
+    }
+
+    /// How a translated answer begins; one that has to come whole to be translated is waited for.
+    /// `None` where nothing is translated.
+    pub async fn translated_head(&mut self) -> Option<Head> {
+        if self.translation.is_some() && self.translated.is_none() {
+            poll_fn(|cx| {
+                self.fill(cx);
+                if matches!(self.source, Source::Open(_)) { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            self.length = SizeHint::with_exact(self.ready.iter().map(|it| it.len() as u64).sum());
+        }
+        self.translated
     }
 
     /// Takes pieces from the source until it has no more just now.
@@ -162,6 +188,10 @@ impl Relay {
 
     fn take(&mut self, piece: Bytes) {
         for piece in self.meter.read(piece) {
+            let piece = match &mut self.translation {
+                Some(translation) => translation.read(&piece),
+                None => piece,
+            };
             if !piece.is_empty() {
                 self.ready.push(piece);
             }
@@ -188,6 +218,17 @@ impl Relay {
         if !held.is_empty() {
             self.ready.push(held);
         }
+        if let Some(mut translation) = self.translation.take() {
+            let (rest, whole, begins) = translation.end();
+            self.ready.extend(Some(rest).filter(|rest| !rest.is_empty()));
+            self.translated = self.translated.or(begins);
+            if !whole {
+                if begins.is_none() {
+                    self.tail = Tail::Breaking;
+                }
+                return self.close(Outcome::UpstreamError, Some("cut"));
+            }
+        }
         self.close(self.outcome, None);
     }
 
@@ -195,7 +236,17 @@ impl Relay {
     fn cut(&mut self, error: &upstream::BodyError) {
         self.source = Source::Ended;
         tracing::debug!(%error, "An answer broke off");
-        self.ready.extend(self.meter.cut("the provider's answer broke off"));
+        let message = "the provider's answer broke off";
+        if let Some(mut translation) = self.translation.take() {
+            let (rest, head) = translation.cut(message);
+            self.ready.extend(Some(rest).filter(|rest| !rest.is_empty()));
+            self.translated = self.translated.or(head);
+            if head.is_some() {
+                return self.close(Outcome::UpstreamError, Some("cut"));
+            }
+        } else {
+            self.ready.extend(self.meter.cut(message));
+        }
         self.tail = Tail::Breaking;
         self.close(Outcome::UpstreamError, Some("cut"));
     }

@@ -18,6 +18,7 @@ use crate::routes::Routes;
 use crate::telemetry::record::Floodgate;
 use crate::telemetry::sheet::Labels;
 use crate::telemetry::{AccessLog, Lane, LaneId, Sheet};
+use crate::translate::Listed;
 use crate::upstream::Destination;
 
 /// One configuration with its keys, ready to use.
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub models: ModelNames,
     /// Models whose price nobody knows although limits count it.
     pub unpriced: Arc<Unpriced>,
+    /// Models that the configuration and the shipped table know, for lists of models.
+    pub listed: Vec<Listed>,
     /// Handles of metrics.
     pub sheet: Sheet,
 }
@@ -85,6 +88,19 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Whether it speaks that wire format itself.
+    pub fn speaks(&self, wire: Wire) -> bool {
+        self.doors.iter().any(|(own, _)| *own == wire)
+    }
+
+    /// The path of an operation that classic Azure serves below a deployment (openai-python,
+    /// `lib/azure.py`); `None` anywhere else.
+    pub fn deployed(&self, model: &str, operation: &str) -> Option<String> {
+        let version = self.api_version.as_ref().filter(|_| self.dialect == Dialect::Azure)?;
+        let base = &self.base_path;
+        Some(format!("{base}/openai/deployments/{model}/{operation}?api-version={version}"))
+    }
+
     /// The path below the base URL that stands for the unified door's `/v1` in that wire format.
     pub fn door(&self, wire: Wire) -> &str {
         let door = self.doors.iter().find(|(own, _)| *own == wire).or_else(|| self.doors.first());

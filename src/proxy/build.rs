@@ -11,6 +11,7 @@ use crate::callers::Callers;
 use crate::clock::Moment;
 use crate::config::used::{self, Config, Strategy};
 use crate::config::{self, Diagnostic, Severity, Source};
+use crate::formats::models;
 use crate::keys::Backoff;
 use crate::lifecycle::Clock;
 use crate::pipeline::{Budget, Desk, ModelNames, Provider, Snapshot, Unpriced};
@@ -18,6 +19,7 @@ use crate::routes::{self, Routes};
 use crate::sources::{Letter, environment, files};
 use crate::telemetry::record::Floodgate;
 use crate::telemetry::{Metrics, Sheet};
+use crate::translate::Listed;
 use crate::upstream::{Destination, Proxies, Roots, Settings, Timeouts};
 
 /// Builds snapshots, one after the other.
@@ -178,6 +180,7 @@ impl Builder {
             floodgate: Arc::clone(&self.floodgate),
             models: model_names(config),
             unpriced: Arc::clone(&self.unpriced),
+            listed: listed(config),
             sheet: Sheet::new(self.metrics.clone()),
             providers,
         }
@@ -340,6 +343,34 @@ fn model_names(config: &Config) -> ModelNames {
 /// Something worth knowing that is in no file.
 fn warning(message: String) -> Diagnostic {
     Diagnostic { severity: Severity::Warning, ..mistake(message) }
+}
+
+/// What a list of models tells beside a provider's own: aliases, then every provider's models under
+/// the names that lead to it.
+fn listed(config: &Config) -> Vec<Listed> {
+    let aliases = config.aliases.iter().map(|alias| Listed {
+        name: alias.name.clone(),
+        owner: "keyweir".into(),
+        context: None,
+    });
+    let models = config.providers.iter().enumerate().flat_map(|(place, provider)| {
+        let aliases = config.aliases.iter().flat_map(|alias| &alias.targets);
+        let targets = aliases.filter(move |to| to.provider == place).map(|to| &*to.model);
+        let deployed = provider.deployments.iter().map(|(model, _)| &**model);
+        let keys = provider.keys.iter().flat_map(|source| &source.models);
+        let keys = keys.filter(|it| !it.open).map(|it| &*it.text);
+        let shipped = models::MODELS.iter().map(|model| model.name);
+        let shipped = shipped.filter(|name| models::is_made_by(name, provider.dialect));
+        let mut names: Vec<&str> = targets.chain(deployed).chain(keys).chain(shipped).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| Listed {
+            name: [&*provider.name, "/", name].concat().into(),
+            owner: provider.name.clone(),
+            context: models::find(name).map(|model| model.context),
+        })
+    });
+    aliases.chain(models).collect()
 }
 
 /// A mistake that is in no file.

@@ -19,6 +19,7 @@ mod queue;
 mod reload;
 mod stored;
 mod streams;
+mod translation;
 mod uploads;
 mod verdicts;
 mod websocket;

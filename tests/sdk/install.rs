@@ -76,7 +76,7 @@ fn node_modules() -> PathBuf {
         let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
         must(Command::new("npm").args(arguments).current_dir(&home));
     });
-    for folder in ["", "any", "direct", "proxy"] {
+    for folder in ["", "across", "any", "direct", "proxy"] {
         fs::create_dir_all(home.join(folder)).expect("make a folder");
         for file in files(&suite.join(folder)) {
             let name = file.strip_prefix(&suite).expect("below it");

@@ -40,3 +40,13 @@ fn node_is_content_at_the_unified_door() {
 fn node_is_content_at_each_provider_s_own_door() {
     install::node(&World::start(Way::Through(Door::Own)), &["any"]);
 }
+
+#[test]
+fn python_reaches_every_provider_through_any_sdk() {
+    install::python(&World::start(Way::Through(Door::Unified)), &["across"]);
+}
+
+#[test]
+fn node_reaches_every_provider_through_any_sdk() {
+    install::node(&World::start(Way::Through(Door::Unified)), &["across"]);
+}

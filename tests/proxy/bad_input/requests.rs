@@ -58,8 +58,11 @@ fn a_provider_that_is_not_there_is_refused_and_those_that_are_there_are_named() 
 fn a_door_whose_format_no_provider_speaks_says_so_in_that_format() {
     let upstream = kit::healthy_provider();
     let proxy = kit::openai_proxy(&upstream, &["one"]);
-    for format in [Format::Anthropic, Format::Gemini] {
-        let reply = kit::post(&proxy, format.path(), format.ask());
+    for (format, path) in [
+        (Format::Anthropic, "/v1/messages/count_tokens"),
+        (Format::Gemini, "/v1beta/models/gemini-2.5-flash:countTokens"),
+    ] {
+        let reply = kit::post(&proxy, path, format.ask());
         format.assert_refusal(&reply, 404, "unknown_provider");
     }
     assert!(upstream.take().is_empty());
@@ -71,7 +74,7 @@ fn an_alias_that_leads_only_to_other_wire_formats_is_refused_and_says_why() {
     let more = "models: {chat: {targets: [{model: anthropic/claude-sonnet-4-5}]}}\n";
     let config = kit::all_at(&upstream.url(), more);
     let proxy = kit::with_keys(Setup::default().config(&config), &["one"]).start();
-    let reply = kit::post(&proxy, CHAT_PATH, &CHAT.replace("gpt-4o", "chat"));
+    let reply = kit::post(&proxy, "/v1/embeddings", r#"{"model":"chat","input":"hi"}"#);
     Format::OpenAi.assert_refusal(&reply, 400, "invalid_request");
     assert!(reply.text().contains("translate"), "{}", reply.text());
     assert!(upstream.take().is_empty());
