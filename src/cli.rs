@@ -1,6 +1,7 @@
 //! The commands and their flags.
 
 mod check;
+mod cluster;
 mod demo;
 mod injector;
 mod proxy;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::sources::kubectl::Kubectl;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// The arguments of the process.
@@ -239,9 +241,36 @@ pub struct CheckArguments {
     #[arg(long, conflicts_with_all = ["egress", "config", "secrets"])]
     pub schema: bool,
 
+    /// Look at the whole installation in a cluster instead: webhook, certificates, configuration and
+    /// Secrets of each namespace, pods without a sidecar or with an old one.
+    #[arg(long, conflicts_with_all = ["schema", "egress", "config", "secrets"])]
+    pub cluster: bool,
+
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: ClusterArguments,
+
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// Which cluster is meant; `kubectl` is asked.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArguments {
+    /// The file that says how the cluster is reached.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<String>,
+
+    /// The context in it.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+impl ClusterArguments {
+    fn kubectl(&self) -> Kubectl {
+        Kubectl::new(self.kubeconfig.as_deref(), self.context.as_deref())
+    }
 }
 
 /// How to print.
@@ -255,9 +284,21 @@ pub enum Output {
 
 /// Flags of `keyweir status`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "From outside of the pod: kubectl port-forward POD 4471 first.\n\n\
+#[command(after_help = "As `kubectl-keyweir` on the PATH it is `kubectl keyweir status POD`.\n\n\
     Exit code 0: it is ready; 1: it is not, or does not answer; 2: misuse.")]
 pub struct StatusArguments {
+    /// A pod with a sidecar, asked through the API server; without one, whatever is at --admin.
+    #[arg(value_name = "POD", conflicts_with_all = ["admin", "admin_token_file"])]
+    pub pod: Option<String>,
+
+    /// The pod's namespace; without it, that of the context.
+    #[arg(long, short, value_name = "NAME", requires = "pod")]
+    pub namespace: Option<String>,
+
+    /// Which cluster.
+    #[command(flatten)]
+    pub at: ClusterArguments,
+
     /// The proxy's admin port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4471")]
     pub admin: SocketAddr,

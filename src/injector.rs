@@ -14,6 +14,7 @@ mod door;
 mod draft;
 pub mod events;
 mod identity;
+pub mod inspection;
 mod json;
 pub mod knowledge;
 pub mod marks;

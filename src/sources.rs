@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod environment;
 pub mod files;
 mod folders;
+pub mod kubectl;
 pub mod letter;
 pub mod problem;
 mod reader;

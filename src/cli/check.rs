@@ -10,6 +10,9 @@ use crate::sources::{Problem, files};
 
 /// Validates configuration and Secrets and prints every mistake.
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
+    if arguments.cluster {
+        return super::cluster::run(&arguments.at, arguments.output);
+    }
     let (text, code) = outcome(arguments);
     // Whoever reads may have stopped reading (`keyweir check | head`); the exit code still tells.
     drop(io::stdout().write_all(text.as_bytes()));

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::{Output, StatusArguments};
@@ -27,15 +28,14 @@ const LARGEST: usize = 16 * 1024 * 1024;
 
 /// Asks, and prints the answer. Exit code 0: it is ready; 1: it is not, or does not answer.
 pub(super) fn run(arguments: &StatusArguments) -> ExitCode {
-    let asked = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())
-        .and_then(|runtime| runtime.block_on(ask(arguments)));
+    let (place, asked) = match &arguments.pod {
+        Some(pod) => (pod.clone(), through_the_api_server(arguments, pod)),
+        None => (arguments.admin.to_string(), directly(arguments)),
+    };
     let (text, ready) = match asked.and_then(|body| told(&body, arguments.output)) {
         Ok(told) => told,
         Err(why) => {
-            let message = format!("keyweir: no status from {}: {why}\n", arguments.admin);
+            let message = format!("keyweir: no status from {place}: {why}\n");
             drop(io::stderr().write_all(message.as_bytes()));
             return ExitCode::FAILURE;
         }
@@ -43,6 +43,32 @@ pub(super) fn run(arguments: &StatusArguments) -> ExitCode {
     // Whoever reads may have stopped reading; the exit code still tells.
     drop(io::stdout().write_all(text.as_bytes()));
     if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn directly(arguments: &StatusArguments) -> Result<Bytes, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(ask(arguments))
+}
+
+/// The API server is the way into any pod, for whoever may use its `pods/proxy`.
+fn through_the_api_server(arguments: &StatusArguments, pod: &str) -> Result<Bytes, String> {
+    let kubectl = arguments.at.kubectl();
+    let namespace = arguments.namespace.clone().map_or_else(|| kubectl.namespace(), Ok);
+    let namespace = namespace.map_err(|why| why.to_string())?;
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
+    let found = kubectl.get(&path).map_err(|why| why.to_string())?;
+    let port = admin_port(&found).ok_or("it has no sidecar (keyweir check --cluster says why)")?;
+    let status = kubectl.get(&format!("{path}:{port}/proxy/status"));
+    status.map(|status| status.to_string().into()).map_err(|why| why.to_string())
+}
+
+fn admin_port(pod: &Value) -> Option<u64> {
+    let rows = ["/spec/initContainers", "/spec/containers"].into_iter();
+    let containers = rows.filter_map(|row| pod.pointer(row)?.as_array()).flatten();
+    let ports = containers.filter_map(|container| container.get("ports")?.as_array()).flatten();
+    let mut admin =
+        ports.filter(|port| port.get("name").is_some_and(|name| name == "keyweir-admin"));
+    admin.find_map(|port| port.get("containerPort")?.as_u64())
 }
 
 async fn ask(arguments: &StatusArguments) -> Result<Bytes, String> {

@@ -78,6 +78,7 @@ fn an_installation_does_what_its_pages_say_and_leaves_nothing_behind() {
     a_restricted_namespace_takes_the_sidecar(&installation);
     the_injector_may_read_no_secret_but_its_own(&installation);
     nothing_is_written_on_a_dry_run(&installation);
+    the_command_line_says_what_is_wrong(&installation);
     while_nobody_answers_only_those_who_ask_wait(&mut installation);
     uninstalling_leaves_nothing_behind(&installation);
 }
@@ -203,6 +204,23 @@ fn nothing_is_written_on_a_dry_run(installation: &Installation) {
     let reply = installation.plane.api.create(&path, &pod("dry", &asks()));
     assert!(is_injected(&reply.json()), "{}", reply.text());
     assert!(installation.plane.api.get(&(pods("shop") + "/dry")).is_none());
+}
+
+fn the_command_line_says_what_is_wrong(installation: &Installation) {
+    let api = installation.plane.api;
+    let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keyweir"},
+        "data": {"keyweir.yaml": "providers: {openai: {keys: [{secret: openai-keys}]}}"}});
+    api.must_create("/api/v1/namespaces/shop/configmaps", &config_map);
+    let said = installation.plane.keyweir(&["check", "--cluster"]).unwrap_err();
+    for expected in [
+        "ok    the API server answers (v1.34.4)",
+        "ok    the webhook's authority is trusted until",
+        "FAIL  no injector is ready, of 2",
+        "FAIL  shop: there is no Secret openai-keys",
+        "kubectl --namespace shop create secret generic openai-keys",
+    ] {
+        assert!(said.contains(expected), "{expected}:\n{said}");
+    }
 }
 
 fn while_nobody_answers_only_those_who_ask_wait(installation: &mut Installation) {

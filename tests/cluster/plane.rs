@@ -95,6 +95,15 @@ impl Plane {
         said(self.kubectl().args(arguments))
     }
 
+    /// What the command line says of this cluster, on both streams.
+    pub(crate) fn keyweir(&self, arguments: &[&str]) -> Result<(String, String), String> {
+        let kubectl = part("kubectl");
+        let path = kubectl.parent().expect("its folder").as_os_str().to_owned();
+        let mut keyweir = Command::new(env!("CARGO_BIN_EXE_keyweir"));
+        keyweir.args(arguments).arg(flag("kubeconfig", &self.kubeconfig()));
+        said(keyweir.env("PATH", path).env("HOME", self.folder()))
+    }
+
     /// Applies a manifest as text.
     pub(crate) fn apply(&self, manifest: &str) -> Result<(String, String), String> {
         let file = tempfile::NamedTempFile::new().expect("make a file");

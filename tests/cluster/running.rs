@@ -59,6 +59,7 @@ fn inside() {
     story.no_value_of_a_secret_is_in_the_application();
     story.a_rotated_secret_is_used_and_nothing_is_lost();
     story.a_broken_configuration_changes_nothing();
+    story.the_commands_tell_of_it();
     story.jobs_complete();
     story.pods_that_are_replaced_lose_nothing();
     story.a_drained_node_comes_back_whole();
@@ -167,6 +168,21 @@ impl Story<'_> {
             (self.status()["config"]["state"] == "inForce").then_some(())
         });
         assert_eq!(self.failures(), before, "{}", self.log());
+    }
+
+    fn the_commands_tell_of_it(&self) {
+        let told = self.installation.plane.keyweir(&["check", "--cluster"]);
+        let told = told.unwrap_or_else(|said| panic!("{said}")).0;
+        for expected in ["1 of 1 injectors are ready", "1 pods have the sidecar"] {
+            assert!(told.contains(expected), "{told}");
+        }
+        assert!(told.contains("shop: configuration keyweir: without mistakes"), "{told}");
+        let pod = self.pod("web");
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let told = self.installation.plane.keyweir(&["status", name, "--namespace=shop"]);
+        let told = told.unwrap_or_else(|said| panic!("{said}")).0;
+        assert!(told.contains("OPENAI_API_KEY") && told.contains("healthy"), "{told}");
+        assert!(!told.contains(SECOND), "{told}");
     }
 
     fn jobs_complete(&self) {
