@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Ask, DAY};
-use crate::formats::Dimension;
+use crate::formats::{Dialect, Dimension};
 
 /// How a provider charges a request against its limits, and in what shape it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,8 +46,33 @@ pub(super) enum Shape {
 }
 
 impl Tariff {
+    /// How a provider of those habits charges.
+    pub const fn of_dialect(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::OpenAi => Self::OpenAi,
+            Dialect::Azure => Self::Azure,
+            Dialect::Anthropic => Self::Anthropic,
+            Dialect::Gemini => Self::Gemini,
+            Dialect::Mistral
+            | Dialect::Cohere
+            | Dialect::Groq
+            | Dialect::DeepSeek
+            | Dialect::Xai
+            | Dialect::OpenRouter
+            | Dialect::Together
+            | Dialect::Fireworks
+            | Dialect::Perplexity
+            | Dialect::Cerebras
+            | Dialect::Nvidia
+            | Dialect::HuggingFace
+            | Dialect::Ollama
+            | Dialect::Vllm
+            | Dialect::Generic => Self::AsUsed,
+        }
+    }
+
     /// What a request takes from a limit when it is let through.
-    pub(super) const fn upfront(self, dimension: Dimension, ask: Ask) -> u64 {
+    pub(in crate::simulator) const fn upfront(self, dimension: Dimension, ask: Ask) -> u64 {
         let most = match ask.max_output {
             Some(most) => most,
             None => 0,
@@ -78,24 +103,37 @@ impl Tariff {
 
     /// What must be there before a request begins: what it takes then; of a limit that is charged only
     /// as output flows, anything at all.
-    pub(super) const fn needed(self, dimension: Dimension, ask: Ask) -> u64 {
+    pub(in crate::simulator) const fn needed(self, dimension: Dimension, ask: Ask) -> u64 {
         let upfront = self.upfront(dimension, ask);
         if upfront == 0 && self.meters(dimension) { 1 } else { upfront }
     }
 
     /// What output takes as it is produced.
-    pub(super) const fn flowing(self, dimension: Dimension, output: u64) -> u64 {
+    pub(in crate::simulator) const fn flowing(self, dimension: Dimension, output: u64) -> u64 {
         if self.meters(dimension) { output } else { 0 }
     }
 
     /// What a request is charged in the end, where that replaces what it took when it began.
-    pub(super) const fn settled(self, dimension: Dimension, ask: Ask, output: u64) -> Option<u64> {
+    pub(in crate::simulator) const fn settled(self, dimension: Dimension, ask: Ask, output: u64) -> Option<u64> {
         match (self, dimension) {
             (Self::Bedrock { burndown }, Dimension::Tokens) => {
                 let input = ask.input.saturating_sub(ask.cached);
                 Some(input.saturating_add(output.saturating_mul(burndown)))
             }
             _ => None,
+        }
+    }
+
+    /// What a request is charged in all.
+    pub(in crate::simulator) const fn charged(
+        self,
+        dimension: Dimension,
+        ask: Ask,
+        output: u64,
+    ) -> u64 {
+        match self.settled(dimension, ask, output) {
+            Some(settled) => settled,
+            None => self.upfront(dimension, ask).saturating_add(self.flowing(dimension, output)),
         }
     }
 
