@@ -13,7 +13,7 @@ mod url;
 use super::place::{At, Draft};
 use super::raw::Raw;
 use super::secrets::Inventory;
-use super::used::Config;
+use super::used::{Config, Limit};
 
 /// The format that this version reads.
 const VERSION: u64 = 1;
@@ -47,6 +47,15 @@ pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory
         providers: roster.into_providers(),
         aliases,
     }
+}
+
+/// One entry of the limits that a workload says a provider really grants.
+pub(super) fn limit_of_workload(
+    draft: &Draft<'_>,
+    at: &At<'_>,
+    written: &super::raw::Limit,
+) -> Option<Limit> {
+    limits::one(draft, at, written)
 }
 
 fn check_version(draft: &Draft<'_>, version: Option<u64>) {

@@ -16,7 +16,7 @@ use crate::upstream::Credential;
 /// The names of a provider's keys, each with the number that metrics know it by: the same for as
 /// long as the process runs.
 #[derive(Debug, Default)]
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     labels: HashMap<Box<str>, u16>,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn missing(config: &Config, secrets: &Secrets) -> Vec<Box<str>> {
 
 impl Keyring {
     /// The keys of that provider as they are now, and what is put on requests under each.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &mut self,
         provider: &used::Provider,
         breaker: used::Breaker,
@@ -174,7 +174,8 @@ fn keyless() -> KeySpec {
     }
 }
 
-fn limit(limit: &used::Limit) -> LimitSpec {
+/// A limit as the rack knows it.
+pub(crate) fn limit(limit: &used::Limit) -> LimitSpec {
     let rules = limit.bounds.iter().filter_map(|bound| {
         let measure = match bound.measure {
             Measure::Of(dimension) => limits::Measure::Of(dimension),

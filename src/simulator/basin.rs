@@ -41,9 +41,8 @@ pub fn simulate(scenario: &Scenario, policy: Kind) -> Outcome {
 /// also run with one more key at each provider. What leaks is told where the oracle is among them.
 pub fn compare(scenario: &Scenario, policies: &[Kind]) -> Report {
     let mut report = report::heading(scenario);
-    let others: Vec<Option<usize>> = std::iter::once(None)
-        .chain((0..scenario.providers.len()).map(Some))
-        .collect();
+    let others: Vec<Option<usize>> =
+        std::iter::once(None).chain((0..scenario.providers.len()).map(Some)).collect();
     let first = policies.first().copied().unwrap_or(Kind::Keyweir);
     let jobs: Vec<(Kind, Option<usize>)> = others
         .into_iter()

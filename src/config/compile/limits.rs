@@ -82,7 +82,7 @@ fn check_groups(draft: &Draft<'_>, at: &At<'_>, limit: &raw::Limit, groups: &[Bo
 }
 
 /// One entry; `None` if it is wrong, or narrowed by something that is not in force.
-fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Limit) -> Option<Limit> {
+pub(super) fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Limit) -> Option<Limit> {
     let bounds = bounds(written);
     if bounds.is_empty() && !anything_written(draft, at) {
         draft.error(at, "it limits nothing: no amount is written");

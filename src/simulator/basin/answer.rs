@@ -31,15 +31,12 @@ pub(super) fn refused(tariff: Tariff, refusal: &Refusal, heard: Moment) -> Judge
         (Cause::Rate, Tariff::OpenAi | Tariff::Gemini) if refusal.window >= DAY => {
             (Verdict::QuotaExhausted, Scope::Model)
         }
-        (Cause::Rate | Cause::Concurrency | Cause::Ramp, _) => {
-            (Verdict::RateLimited, Scope::Model)
-        }
+        (Cause::Rate | Cause::Concurrency | Cause::Ramp, _) => (Verdict::RateLimited, Scope::Model),
     };
     let told = hint(tariff, refusal).filter(|_| !refusal.oversized());
     let dimension = match (refusal.cause, tariff) {
-        (Cause::Rate, Tariff::Bedrock { .. }) | (Cause::Concurrency | Cause::Ramp | Cause::Spend, _) => {
-            None
-        }
+        (Cause::Rate, Tariff::Bedrock { .. })
+        | (Cause::Concurrency | Cause::Ramp | Cause::Spend, _) => None,
         (Cause::Rate, _) => Some(refusal.dimension),
     };
     Judgement {
@@ -110,9 +107,11 @@ fn sample((tariff, dialect): (Tariff, Dialect), reading: &Reading, now: Now) -> 
     let told = match dialect {
         Dialect::OpenAi if requests => refill_window(limit, remaining, reset),
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => Some(MINUTE),
-        Dialect::Groq | Dialect::Mistral | Dialect::Xai | Dialect::Fireworks | Dialect::Together => {
-            Some(window)
-        }
+        Dialect::Groq
+        | Dialect::Mistral
+        | Dialect::Xai
+        | Dialect::Fireworks
+        | Dialect::Together => Some(window),
         Dialect::Gemini
         | Dialect::Cohere
         | Dialect::DeepSeek

@@ -43,11 +43,14 @@ struct Spring {
 impl Source {
     pub(super) fn of(scenario: &Scenario) -> Self {
         let feeds = match &scenario.load {
-            Load::Streams(streams) => (1_u64..).zip(streams).map(|(nth, stream)| {
-                let random = Rng::with_seed(mix(scenario.seed ^ mix(nth)));
-                let stream = stream.clone();
-                Feed::Stream(Box::new(Spring { stream, random, at: Moment::ZERO }))
-            }).collect(),
+            Load::Streams(streams) => (1_u64..)
+                .zip(streams)
+                .map(|(nth, stream)| {
+                    let random = Rng::with_seed(mix(scenario.seed ^ mix(nth)));
+                    let stream = stream.clone();
+                    Feed::Stream(Box::new(Spring { stream, random, at: Moment::ZERO }))
+                })
+                .collect(),
             Load::Trace(arrivals) => {
                 vec![Feed::Trace { arrivals: Arc::clone(arrivals), next: 0, seed: scenario.seed }]
             }
@@ -80,7 +83,8 @@ impl Spring {
         self.at = self.next_moment()?;
         let Self { stream, random, at } = self;
         let pick = |from: &[(usize, f64)], random: &mut Rng| {
-            let chosen = if from.len() > 1 { weighted(from.iter().map(|it| it.1), random) } else { 0 };
+            let chosen =
+                if from.len() > 1 { weighted(from.iter().map(|it| it.1), random) } else { 0 };
             from.get(chosen).and_then(|it| u16::try_from(it.0).ok()).unwrap_or(0)
         };
         let name = pick(&stream.names, random);

@@ -96,7 +96,10 @@ mod tests {
                 let truth = Duration::from_micros((count * permille).div_ceil(1_000) * scale);
                 let found = histogram.quantile(permille);
                 assert!(found >= truth, "{found:?} of {truth:?}");
-                assert!(found <= truth + truth / 30 + Duration::from_micros(1), "{found:?} {truth:?}");
+                assert!(
+                    found <= truth + truth / 30 + Duration::from_micros(1),
+                    "{found:?} {truth:?}"
+                );
             }
         }
     }

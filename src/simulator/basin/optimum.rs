@@ -30,9 +30,9 @@ impl Programme {
                 let (provider, model) = (usize::from(target.provider), usize::from(target.model));
                 let own = run.plant.cells().iter().enumerate();
                 let own = own.filter(|(_, it)| it.provider == provider && it.model == model);
-                columns.extend(own.map(|(cell, _)| {
-                    (nth, cell, charges.map(each), each(asked.tokens))
-                }));
+                columns.extend(
+                    own.map(|(cell, _)| (nth, cell, charges.map(each), each(asked.tokens))),
+                );
             }
         }
         let mut rows: Vec<Vec<f64>> = (0..bounds.len())
@@ -75,10 +75,11 @@ fn maximise(worth: &[f64], rows: &[Vec<f64>], bounds: &[f64]) -> f64 {
             (pivot > NOTHING).then(|| row.last().copied().unwrap_or(0.0) / pivot)
         };
         let candidates = table.iter().zip(&basis).enumerate();
-        let candidates = candidates.filter_map(|(at, (row, basic))| Some((ratio(row)?, *basic, at)));
-        let Some((_, _, at)) = candidates.min_by(|one, other| {
-            one.0.total_cmp(&other.0).then(one.1.cmp(&other.1))
-        }) else {
+        let candidates =
+            candidates.filter_map(|(at, (row, basic))| Some((ratio(row)?, *basic, at)));
+        let Some((_, _, at)) =
+            candidates.min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)))
+        else {
             return f64::INFINITY;
         };
         pivot(&mut table, &mut goal, at, column);
@@ -128,12 +129,8 @@ mod tests {
         let rows = [vec![1.0, 0.0], vec![0.0, 2.0], vec![3.0, 2.0]];
         assert!(near(maximise(&[3.0, 5.0], &rows, &[4.0, 12.0, 18.0]), 36.0));
         // One kind may go two ways, the other only one: it takes that, and the first the rest.
-        let rows = [
-            vec![1.0, 1.0, 0.0],
-            vec![0.0, 0.0, 1.0],
-            vec![1.0, 0.0, 1.0],
-            vec![0.0, 1.0, 0.0],
-        ];
+        let rows =
+            [vec![1.0, 1.0, 0.0], vec![0.0, 0.0, 1.0], vec![1.0, 0.0, 1.0], vec![0.0, 1.0, 0.0]];
         assert!(near(maximise(&[1.0, 1.0, 1.0], &rows, &[10.0, 10.0, 8.0, 6.0]), 14.0));
         assert!(near(maximise(&[1.0], &[vec![1.0]], &[0.0]), 0.0));
         assert!(maximise(&[1.0], &[], &[]).is_infinite(), "nothing bounds it");
@@ -142,11 +139,8 @@ mod tests {
     #[test]
     fn a_degenerate_programme_ends() {
         // Beale's cycle.
-        let rows = [
-            vec![0.25, -60.0, -0.04, 9.0],
-            vec![0.5, -90.0, -0.02, 3.0],
-            vec![0.0, 0.0, 1.0, 0.0],
-        ];
+        let rows =
+            [vec![0.25, -60.0, -0.04, 9.0], vec![0.5, -90.0, -0.02, 3.0], vec![0.0, 0.0, 1.0, 0.0]];
         let found = maximise(&[0.75, -150.0, 0.02, -6.0], &rows, &[0.0, 0.0, 1.0]);
         assert!(near(found, 0.05), "{found}");
     }

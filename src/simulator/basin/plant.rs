@@ -107,7 +107,8 @@ pub(super) struct Sent {
 impl Plant {
     pub(super) fn new(scenario: &Scenario, site: &Site) -> Self {
         let mut plant = Self { cells: Vec::new(), dead: Vec::new(), start: scenario.start };
-        for (index, (provider, known)) in scenario.providers.iter().zip(&site.providers).enumerate() {
+        for (index, (provider, known)) in scenario.providers.iter().zip(&site.providers).enumerate()
+        {
             plant.dead.push(vec![None; known.keys.len()]);
             let limits = provider.grants.as_ref().unwrap_or(&known.spec.limits);
             for group in 0..known.groups.len() {
@@ -124,7 +125,13 @@ impl Plant {
     }
 
     /// Sends a request that way.
-    pub(super) fn send(&mut self, lane: Lane, truth: &Truth, random: &mut Rng, now: Moment) -> Sent {
+    pub(super) fn send(
+        &mut self,
+        lane: Lane,
+        truth: &Truth,
+        random: &mut Rng,
+        now: Moment,
+    ) -> Sent {
         let wall = self.start;
         let now = both(wall, now);
         let keys = self.dead.get(usize::from(lane.provider));
@@ -323,7 +330,8 @@ impl Cell {
         }
         self.integrate(now);
         if trouble.limits != self.trouble.limits {
-            let scaled: Vec<Grant> = self.grants.iter().map(|it| scaled(*it, trouble.limits)).collect();
+            let scaled: Vec<Grant> =
+                self.grants.iter().map(|it| scaled(*it, trouble.limits)).collect();
             self.meter.regrant(&scaled, now);
         }
         self.trouble = trouble;

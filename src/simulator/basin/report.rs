@@ -186,7 +186,9 @@ impl Outcome {
         let in_time = float(total.count.in_time_tokens);
         Self {
             policy: kind.as_str(),
-            models: by(&|kind| site.name_of(kind.name).map_or_else(String::new, |it| it.name.to_string())),
+            models: by(&|kind| {
+                site.name_of(kind.name).map_or_else(String::new, |it| it.name.to_string())
+            }),
             callers: by(&|kind| site.caller(kind.caller).to_owned()),
             priorities: priorities.into_iter().map(|(label, sum)| (label, sum.row())).collect(),
             shed_by: score.bindings.iter().map(|(it, count)| (it.name(site), *count)).collect(),
@@ -317,7 +319,9 @@ fn limits(run: &Run) -> Vec<LimitUse> {
     let mut uses = Vec::new();
     for cell in run.plant.cells() {
         let Some(provider) = run.site.providers.get(cell.provider) else { continue };
-        let text = |names: &[Box<str>], at: usize| names.get(at).map_or_else(String::new, ToString::to_string);
+        let text = |names: &[Box<str>], at: usize| {
+            names.get(at).map_or_else(String::new, ToString::to_string)
+        };
         for line in &cell.books.dimensions {
             let capacity = super::number::whole(line.capacity);
             uses.push(LimitUse {

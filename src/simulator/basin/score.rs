@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::histogram::Histogram;
-use super::policy::{Job, Shed};
 use super::plant::Truth;
+use super::policy::{Job, Shed};
 use super::scenario::Scenario;
 use super::site::{Name, Site};
 use crate::callers::Priority;

@@ -84,7 +84,9 @@ impl Site {
         };
         for (index, provider) in scenario.providers.iter().enumerate() {
             let mut models: Vec<Box<str>> = Vec::new();
-            for (_, model, _) in scenario.names.iter().flat_map(|name| &name.targets).filter(|it| it.0 == index) {
+            for (_, model, _) in
+                scenario.names.iter().flat_map(|name| &name.targets).filter(|it| it.0 == index)
+            {
                 if !models.contains(model) {
                     models.push(model.clone());
                 }
@@ -138,8 +140,7 @@ impl Site {
         let provider = self.providers.get(usize::from(lane.provider));
         let key = provider.and_then(|provider| provider.keys.get(usize::from(lane.key)));
         key.is_some_and(|key| {
-            key.callers.is_empty()
-                || key.callers.iter().any(|it| **it == *self.caller(caller))
+            key.callers.is_empty() || key.callers.iter().any(|it| **it == *self.caller(caller))
         })
     }
 

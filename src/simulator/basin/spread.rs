@@ -2,7 +2,6 @@
 
 use fastrand::Rng;
 
-use super::number::float;
 use super::scenario::Spread;
 
 #[derive(Debug)]
@@ -39,31 +38,30 @@ impl Spreading {
         let place = self.until.partition_point(|until| *until <= drawn);
         u32::try_from(place).unwrap_or(u32::MAX).min(self.count - 1)
     }
-
-    /// The share of a sidecar, for reports.
-    #[cfg(test)]
-    fn shares(&self) -> Vec<f64> {
-        let mut random = Rng::with_seed(1);
-        let mut counts = vec![0_u64; self.count as usize];
-        for _ in 0..100_000 {
-            counts[self.draw(&mut random) as usize] += 1;
-        }
-        counts.into_iter().map(|count| float(count) / 100_000.0).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulator::basin::number::float;
+
+    fn shares(spread: Spread, count: u32) -> Vec<f64> {
+        let (spreading, mut random) = (Spreading::new(spread, count), Rng::with_seed(1));
+        let mut counts = vec![0_u64; count as usize];
+        for _ in 0..100_000 {
+            counts[spreading.draw(&mut random) as usize] += 1;
+        }
+        counts.into_iter().map(|count| float(count) / 100_000.0).collect()
+    }
 
     #[test]
     fn requests_spread_as_they_are_said_to() {
         let near = |found: f64, expected: f64| (found - expected).abs() < 0.01;
-        let even = Spreading::new(Spread::Even, 4).shares();
+        let even = shares(Spread::Even, 4);
         assert!(even.iter().all(|share| near(*share, 0.25)), "{even:?}");
-        let skewed = Spreading::new(Spread::Skewed, 3).shares();
+        let skewed = shares(Spread::Skewed, 3);
         assert!(near(skewed[0], 6.0 / 11.0) && near(skewed[2], 2.0 / 11.0), "{skewed:?}");
-        let greedy = Spreading::new(Spread::Greedy(0.6), 5).shares();
+        let greedy = shares(Spread::Greedy(0.6), 5);
         assert!(near(greedy[0], 0.6) && near(greedy[4], 0.1), "{greedy:?}");
     }
 }

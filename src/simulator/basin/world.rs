@@ -483,7 +483,9 @@ impl<'s, P: Policy> World<'s, P> {
 
     fn count_waiting(&mut self, sidecar: u32, priority: Priority, change: Change) {
         let place = self.sidecars.get_mut(sidecar as usize);
-        let Some(count) = place.and_then(|it| it.waiting.get_mut(priority as usize)) else { return };
+        let Some(count) = place.and_then(|it| it.waiting.get_mut(priority as usize)) else {
+            return;
+        };
         match change {
             Change::More => {
                 *count += 1;

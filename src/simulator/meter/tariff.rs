@@ -114,7 +114,12 @@ impl Tariff {
     }
 
     /// What a request is charged in the end, where that replaces what it took when it began.
-    pub(in crate::simulator) const fn settled(self, dimension: Dimension, ask: Ask, output: u64) -> Option<u64> {
+    pub(in crate::simulator) const fn settled(
+        self,
+        dimension: Dimension,
+        ask: Ask,
+        output: u64,
+    ) -> Option<u64> {
         match (self, dimension) {
             (Self::Bedrock { burndown }, Dimension::Tokens) => {
                 let input = ask.input.saturating_sub(ask.cached);

@@ -8,7 +8,9 @@ use smallvec::SmallVec;
 use super::{Job, Out, Policy, Shed};
 use crate::clock::Moment;
 use crate::formats::{Usage, Verdict};
-use crate::keys::{Ask, Backoff, Body, Choice, KeyId, Nothing, Pool, Reservation, RetryBudget, Tried};
+use crate::keys::{
+    Ask, Backoff, Body, Choice, KeyId, Nothing, Pool, Reservation, RetryBudget, Tried,
+};
 use crate::limits::{Cost, Queue};
 use crate::simulator::basin::answer::Answer;
 use crate::simulator::basin::site::{Lane, Site, Target};
@@ -88,7 +90,8 @@ impl Policy for Keyweir {
 
     fn arrive(&mut self, job: &Job, out: &mut Out<'_, Flight>) {
         let trial = self.trial(job, out);
-        let behind = self.lines.get(usize::from(job.name)).is_some_and(|line| !line.queue.is_empty());
+        let behind =
+            self.lines.get(usize::from(job.name)).is_some_and(|line| !line.queue.is_empty());
         if behind {
             self.join(trial, out);
         } else {
@@ -199,7 +202,9 @@ impl Keyweir {
                     let job = trial.job;
                     out.send(&job, lane, Flight { reservation, trial, leg });
                 }
-                View::Wait(until) if until <= trial.job.deadline && out.now < trial.job.deadline => {
+                View::Wait(until)
+                    if until <= trial.job.deadline && out.now < trial.job.deadline =>
+                {
                     wake = until;
                     if let Some(line) = self.lines.get_mut(name) {
                         let deadline = trial.job.deadline;
@@ -235,7 +240,8 @@ impl Keyweir {
         let Trial { job, legs, random } = trial;
         let Some(leg) = legs.get_mut(nth) else { return View::Stuck(Shed::NoKey) };
         let provider = usize::from(leg.target.provider);
-        let (Some(desk), Some(site)) = (self.desks.get_mut(provider), self.site.providers.get(provider))
+        let (Some(desk), Some(site)) =
+            (self.desks.get_mut(provider), self.site.providers.get(provider))
         else {
             return View::Stuck(Shed::NoKey);
         };
@@ -333,8 +339,6 @@ fn settled(tariff: Tariff, reserved: &Cost, usage: &Usage) -> Cost {
         }
         Tariff::Gemini => Cost { tokens: used.input, ..used },
         Tariff::AsUsed => used,
-        Tariff::Anthropic => {
-            Cost { input: used.input.saturating_sub(usage.cached_input), ..used }
-        }
+        Tariff::Anthropic => Cost { input: used.input.saturating_sub(usage.cached_input), ..used },
     }
 }

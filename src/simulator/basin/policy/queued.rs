@@ -65,7 +65,13 @@ impl<L: Limiter> Policy for Queued<L> {
         }
     }
 
-    fn heard(&mut self, job: &Job, lane: Lane, answer: &Answer, out: &mut Out<'_, Lane>) -> Option<Lane> {
+    fn heard(
+        &mut self,
+        job: &Job,
+        lane: Lane,
+        answer: &Answer,
+        out: &mut Out<'_, Lane>,
+    ) -> Option<Lane> {
         self.limiter.heard(lane, job, answer, out.now);
         let rest = match answer.judgement.verdict {
             Verdict::Ok => return Some(lane),

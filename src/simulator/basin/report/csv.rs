@@ -1,7 +1,5 @@
 //! Reports as CSV (RFC 4180): columns are added at the end only.
 
-use std::fmt::Write;
-
 use super::{Outcome, Report, Row};
 use crate::simulator::basin::policy::Shed;
 
@@ -44,15 +42,13 @@ fn row(outcome: &Outcome, (scope, name): (&str, &str), row: &Row, whole: &str, t
     let waits = [row.wait_p50_ms, row.wait_p99_ms, row.wait_max_ms].map(|wait| wait.to_string());
     let name = quoted(name);
     let policy = outcome.policy;
-    // Writing to a text does not fail.
-    drop(write!(
-        text,
+    text.push_str(&format!(
         "{policy},{scope},{name},{offered},{served},{shed},{served_ratio},{tokens},{},{whole}",
         waits.join(",")
     ));
     for why in Shed::ALL {
         let count = row.shed_reasons.get(why.as_str()).copied().unwrap_or(0);
-        drop(write!(text, ",{count}"));
+        text.push_str(&format!(",{count}"));
     }
     text.push_str("\r\n");
 }

@@ -27,8 +27,16 @@ pub(super) fn write(report: &Report) -> String {
 
 fn policies(outcomes: &[Outcome]) -> String {
     let mut lines = vec![cells([
-        "policy", "served", "shed", "leak", "upstream 429", "wait p50", "p99", "of optimum",
-        "fairness", "stranded",
+        "policy",
+        "served",
+        "shed",
+        "leak",
+        "upstream 429",
+        "wait p50",
+        "p99",
+        "of optimum",
+        "fairness",
+        "stranded",
     ])];
     for outcome in outcomes {
         let Row { offered, shed, .. } = outcome.total;
@@ -193,7 +201,12 @@ fn wait(millis: f64) -> String {
 
 fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     let text: String = parts.map(|(count, unit)| format!("{count}{unit}")).collect();
     if text.is_empty() { "no time".to_owned() } else { text }
