@@ -109,3 +109,6 @@ fn with_one_more_key(scenario: &Scenario, provider: usize) -> Scenario {
     }
     scenario
 }
+
+#[cfg(test)]
+mod tests;

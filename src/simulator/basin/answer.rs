@@ -23,44 +23,95 @@ impl Answer {
     }
 }
 
-/// How a refusal is judged that is heard at `heard`.
-pub(super) fn refused(tariff: Tariff, refusal: &Refusal, heard: Moment) -> Judgement {
+/// How a refusal is judged that is heard at `heard`, with these samples beside it.
+pub(super) fn refused(
+    (tariff, dialect): (Tariff, Dialect),
+    refusal: &Refusal,
+    samples: &Samples,
+    heard: Moment,
+) -> Judgement {
+    let of_day = refusal.window >= DAY;
     let (verdict, scope) = match (refusal.cause, tariff) {
         (Cause::Spend, Tariff::Gemini) => (Verdict::RateLimited, Scope::Group),
         (Cause::Spend, _) => (Verdict::QuotaExhausted, Scope::Group),
-        (Cause::Rate, Tariff::OpenAi | Tariff::Gemini) if refusal.window >= DAY => {
+        (Cause::Rate, Tariff::OpenAi | Tariff::Gemini) if of_day => {
             (Verdict::QuotaExhausted, Scope::Model)
         }
         (Cause::Rate | Cause::Concurrency | Cause::Ramp, _) => (Verdict::RateLimited, Scope::Model),
     };
-    let told = hint(tariff, refusal).filter(|_| !refusal.oversized());
-    let dimension = match (refusal.cause, tariff) {
+    let named = match (refusal.cause, tariff) {
         (Cause::Rate, Tariff::Bedrock { .. })
         | (Cause::Concurrency | Cause::Ramp | Cause::Spend, _) => None,
         (Cause::Rate, _) => Some(refusal.dimension),
     };
+    let told = hint(tariff, refusal);
+    let (delay, dimension) = match named {
+        Some(named) => longest(dialect, told, named, samples),
+        None => (told, None),
+    };
+    // Only OpenAI says that no waiting helps.
+    let oversized = tariff == Tariff::OpenAi && refusal.oversized();
     Judgement {
         scope,
-        retry_at: told.map(|told| heard + told),
+        retry_at: delay.filter(|_| !oversized).map(|delay| heard + delay),
         dimension,
-        oversized: refusal.oversized() && refusal.cause == Cause::Rate,
+        oversized,
         ..Judgement::of(verdict)
     }
 }
 
-/// When to come back, as each provider writes it.
+/// When to come back, as each provider writes it. Who asks for more than there ever is, is told
+/// nothing.
 fn hint(tariff: Tariff, refusal: &Refusal) -> Option<Duration> {
     let wait = refusal.retry_after;
-    if wait == Duration::MAX {
-        return None;
-    }
     match (refusal.cause, tariff) {
         // The message names the day on which it ends.
         (Cause::Spend, Tariff::Anthropic | Tariff::OpenAi) => Some(wait),
         (Cause::Spend | Cause::Concurrency, _) | (_, Tariff::Bedrock { .. }) => None,
-        (_, Tariff::OpenAi | Tariff::Azure | Tariff::Gemini) => Some(up_to(wait, MILLI)),
+        // Who is told nothing by Gemini is known to be held for a minute.
+        (_, Tariff::Gemini) if refusal.oversized() => Some(MINUTE),
+        _ if refusal.oversized() => None,
+        (_, Tariff::Gemini) => Some(wait),
+        (_, Tariff::OpenAi | Tariff::Azure) => Some(up_to(wait, MILLI)),
         (_, Tariff::Anthropic | Tariff::AsUsed) => Some(up_to(wait, SECOND)),
     }
+}
+
+/// What is told in words speaks for the limit that refused; another that is empty as well may hold
+/// longer. Without words the resets are all there is.
+fn longest(
+    dialect: Dialect,
+    told: Option<Duration>,
+    named: Dimension,
+    samples: &Samples,
+) -> (Option<Duration>, Option<Dimension>) {
+    let is_empty = |sample: &&Sample| sample.remaining == Some(0);
+    let is_named = |sample: &&Sample| sample.dimension == named;
+    let named_is_empty = samples.iter().any(|sample| is_named(&sample) && is_empty(&sample));
+    let exhausted = samples.iter().filter(|s| is_empty(s) || is_named(s) && !named_is_empty);
+    let latest = match told {
+        // Its resets tell when a limit is whole again.
+        Some(_) if dialect == Dialect::Anthropic => None,
+        Some(_) => exhausted
+            .filter(|sample| !is_named(sample))
+            .filter_map(|sample| Some((next_room(dialect, sample)?, sample.dimension)))
+            .max_by_key(|(delay, _)| *delay),
+        None => exhausted
+            .filter_map(|sample| Some((sample.reset_in?, sample.dimension)))
+            .max_by_key(|(delay, _)| *delay),
+    };
+    let (reset, dimension) = latest.unzip();
+    let delay = told.max(reset).filter(|delay| !delay.is_zero());
+    (delay, dimension.filter(|_| reset > told).or(Some(named)))
+}
+
+/// When an empty bucket has room for one more.
+fn next_room(dialect: Dialect, sample: &Sample) -> Option<Duration> {
+    let reset = sample.reset_in?;
+    if !matches!(dialect, Dialect::OpenAi | Dialect::Groq) || reset <= MINUTE {
+        return Some(reset);
+    }
+    reset.checked_div(u32::try_from(sample.limit?).unwrap_or(u32::MAX))
 }
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -187,3 +238,6 @@ pub(super) fn nonsense(samples: &Samples, before: &Samples, random: &mut Rng) ->
     }
     told
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,7 +149,8 @@ impl Plant {
         let samples = cell.told(random, now);
         if let Err(refusal) = outcome {
             cell.books.refused += 1;
-            let judgement = answer::refused(cell.tariff, &refusal, rejected);
+            let judgement =
+                answer::refused((cell.tariff, cell.dialect), &refusal, &samples, rejected);
             return Sent { answer: Answer { judgement, samples }, heard: rejected, ends: None };
         }
         cell.charge(|tariff, dimension| tariff.upfront(dimension, truth.ask));

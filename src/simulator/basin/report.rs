@@ -207,7 +207,7 @@ impl Outcome {
     }
 
     /// Notes what leaked, beside an oracle that ran the same scenario.
-    pub(super) fn compare(&mut self, oracle: &Self) {
+    pub fn compare(&mut self, oracle: &Self) {
         let passed = self.total.shed_reasons.get(Shed::Passed429.as_str()).copied().unwrap_or(0);
         let beyond = self.total.shed.saturating_sub(oracle.total.shed);
         self.leak = Some(round(ratio(passed.max(beyond), self.total.offered)));

@@ -283,20 +283,22 @@ pub enum Chaos {
     Nonsense,
 }
 
+impl Trouble {
+    /// Whether it strikes keys, rather than what they draw on.
+    pub const fn is_of_keys(self) -> bool {
+        matches!(self, Self::KeyDies | Self::CreditGone | Self::Suspended)
+    }
+
+    /// How many sidecars there are, where that is what it changes.
+    pub(super) const fn sidecars(self) -> Option<u32> {
+        if let Self::Sidecars(count) = self { Some(count) } else { None }
+    }
+}
+
 impl Scenario {
     /// The most sidecars that there ever are.
     pub(super) fn most_sidecars(&self) -> u32 {
-        let grown = self.faults.iter().filter_map(|fault| match fault.kind {
-            Trouble::Sidecars(count) => Some(count),
-            Trouble::KeyDies
-            | Trouble::CreditGone
-            | Trouble::Suspended
-            | Trouble::Limits(_)
-            | Trouble::Foreign(_)
-            | Trouble::Headers(_)
-            | Trouble::Overload(_)
-            | Trouble::Slow(_) => None,
-        });
+        let grown = self.faults.iter().filter_map(|fault| fault.kind.sidecars());
         grown.fold(self.fleet.sidecars, u32::max).max(1)
     }
 }

@@ -12,7 +12,7 @@ use super::draw::normal;
 use super::number::{float, seconds, whole};
 use super::plant::{Plant, Truth, Waiting};
 use super::policy::{Action, Job, Out, Policy, Shed};
-use super::scenario::{Fault, Scenario, Trouble, Turns};
+use super::scenario::{Fault, Scenario, Turns};
 use super::score::{Binding, Score, Sent, When};
 use super::site::{Lane, Site};
 use super::spread::Spreading;
@@ -506,17 +506,7 @@ impl<'s, P: Policy> World<'s, P> {
         };
         let faults: Vec<&Fault> = self.scenario.faults.iter().filter(active).collect();
         self.plant.suffer(&self.site, &faults, now);
-        let counts = faults.iter().filter_map(|fault| match fault.kind {
-            Trouble::Sidecars(count) => Some(count),
-            Trouble::KeyDies
-            | Trouble::CreditGone
-            | Trouble::Suspended
-            | Trouble::Limits(_)
-            | Trouble::Foreign(_)
-            | Trouble::Headers(_)
-            | Trouble::Overload(_)
-            | Trouble::Slow(_) => None,
-        });
+        let counts = faults.iter().filter_map(|fault| fault.kind.sidecars());
         let count = counts.last().unwrap_or(self.scenario.fleet.sidecars);
         self.spreading = Spreading::new(self.scenario.fleet.spread, count);
     }
