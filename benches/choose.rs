@@ -145,13 +145,13 @@ fn choose(pool: &mut Pool, random: u64, now: Moment) -> Choice {
 }
 
 const fn cost() -> Cost {
-    Cost { requests: 1, tokens: 300, input: 200, output: 100 }
+    Cost { requests: 1, tokens: 300, input: 200, output: 100, money: 0 }
 }
 
 /// A pool whose keys have all been proven good.
 fn pool(count: usize, amount: u64) -> Pool {
     let minute = Duration::from_mins(1);
-    let rule = |dimension, amount| Rule { measure: Measure::Of(dimension), amount, window: minute };
+    let rule = |dimension, amount| Rule::new(Measure::Of(dimension), amount, minute);
     let rules = vec![
         rule(Dimension::Requests, amount),
         rule(Dimension::Tokens, amount.saturating_mul(1_000)),

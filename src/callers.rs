@@ -2,11 +2,18 @@
 //!
 //! Pure: headers in, terms out.
 
+mod accounts;
+pub mod gate;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::formats::Pattern;
+use crate::formats::{EndpointKind, Pattern};
+use crate::limits::Clause;
+
+pub use accounts::{Accounts, Asked, Key, MOST_ACCOUNTS, Reservation, Scope, Warning};
+pub use gate::Gate;
 
 /// Who may ask for what: the rules, and what holds where none matches.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +29,16 @@ pub struct Callers {
 pub struct Caller {
     /// Its name: its metric label.
     pub name: Box<str>,
-    /// Headers that must all be there with exactly that value.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whom it is for.
+    pub matches: Match,
+    /// For whom its limits are counted apart.
+    pub per: Per,
+    /// What it may use.
+    pub limits: Vec<Clause>,
+    /// The most input tokens of one request.
+    pub max_input: Option<u64>,
+    /// The most output tokens of one request.
+    pub max_output: Option<u64>,
     /// The class its requests wait in.
     pub priority: Priority,
     /// The highest class a request may ask for.
@@ -34,6 +49,40 @@ pub struct Caller {
     pub models: Vec<Pattern>,
     /// The largest body it may send, in bytes, where smaller than the server's.
     pub max_body: Option<u64>,
+}
+
+/// Whom a rule is for: all that is written must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    /// Headers that must all be there with exactly that value.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Model names, one of which must be asked for; empty for any.
+    pub models: Vec<Pattern>,
+    /// Kinds of requests, of which it must be one; empty for any.
+    pub endpoints: Vec<EndpointKind>,
+}
+
+/// For whom limits are counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Per {
+    /// Each caller.
+    #[default]
+    Caller,
+    /// Each user of a caller.
+    User,
+    /// Each model that a caller asks for.
+    Model,
+}
+
+/// A request, as far as rules look at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// What it asks for.
+    pub kind: EndpointKind,
+    /// The model name it asks for; `None` where it names none, or is not read yet.
+    pub model: Option<&'a str>,
 }
 
 /// The class a request waits in.
@@ -68,11 +117,31 @@ static PATIENCE: [HeaderName; 3] = [
 ];
 
 impl Callers {
-    /// The rule that holds for a request with these headers, with its place: 0 is the default's,
-    /// the first rule's is 1.
-    pub fn identify(&self, headers: &HeaderMap) -> (usize, &Caller) {
-        let found = self.rules.iter().enumerate().find(|(_, rule)| rule.matches(headers));
+    /// The rule that holds for such a request, with its place: 0 is the default's, the first rule's
+    /// is 1.
+    pub fn identify(&self, seen: &Seen<'_>) -> (usize, &Caller) {
+        let found = self.rules.iter().enumerate().find(|(_, rule)| rule.matches.holds(seen));
         found.map_or((0, &self.default), |(at, rule)| (at + 1, rule))
+    }
+
+    /// Whether some rule looks at more than headers, so that it takes a request's path and body to
+    /// tell who asks.
+    pub fn look_inside(&self) -> bool {
+        let rules = self.rules.iter();
+        rules.map(|rule| &rule.matches).any(|it| !it.models.is_empty() || !it.endpoints.is_empty())
+    }
+
+    /// The largest body that whoever sends such a request may send, be its model what it may.
+    pub fn max_body(&self, seen: &Seen<'_>) -> u64 {
+        let mut most = 0;
+        let likely = self.rules.iter().filter(|rule| rule.matches.may_hold(seen));
+        for rule in likely.chain([&self.default]) {
+            most = rule.max_body.unwrap_or(u64::MAX).max(most);
+            if rule.matches.models.is_empty() {
+                break;
+            }
+        }
+        most
     }
 
     /// Every rule, in the order of the places that [`Self::identify`] gives.
@@ -103,9 +172,18 @@ impl Caller {
         let max_wait = asked.into_iter().chain(patience).fold(self.max_wait, Duration::min);
         Terms { priority, max_wait }
     }
+}
 
-    fn matches(&self, headers: &HeaderMap) -> bool {
-        self.headers.iter().all(|(name, value)| headers.get(name) == Some(value))
+impl Match {
+    fn holds(&self, seen: &Seen<'_>) -> bool {
+        let named = |model| self.models.iter().any(|pattern| pattern.matches(model));
+        self.may_hold(seen) && (self.models.is_empty() || seen.model.is_some_and(named))
+    }
+
+    /// Whether it holds if the model is right.
+    fn may_hold(&self, seen: &Seen<'_>) -> bool {
+        self.headers.iter().all(|(name, value)| seen.headers.get(name) == Some(value))
+            && (self.endpoints.is_empty() || self.endpoints.contains(&seen.kind))
     }
 }
 
@@ -114,7 +192,11 @@ impl Default for Caller {
     fn default() -> Self {
         Self {
             name: "default".into(),
-            headers: Vec::new(),
+            matches: Match::default(),
+            per: Per::Caller,
+            limits: Vec::new(),
+            max_input: None,
+            max_output: None,
             priority: Priority::Normal,
             max_priority: Priority::High,
             max_wait: Duration::from_secs(30),
@@ -176,22 +258,59 @@ mod tests {
         pairs.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
 
+    fn seen<'a>(headers: &'a HeaderMap, model: Option<&'a str>) -> Seen<'a> {
+        Seen { headers, kind: EndpointKind::Chat, model }
+    }
+
+    fn rule(name: &str, team: &'static str) -> Caller {
+        let team = (HeaderName::from_static("x-team"), HeaderValue::from_static(team));
+        let matches = Match { headers: vec![team], ..Match::default() };
+        Caller { name: name.into(), matches, ..Caller::default() }
+    }
+
     #[test]
     fn the_first_rule_whose_headers_all_match_holds() {
-        let rule = |name: &str, value| Caller {
-            name: name.into(),
-            headers: vec![(HeaderName::from_static("x-team"), HeaderValue::from_static(value))],
-            ..Caller::default()
-        };
         let callers =
             Callers { rules: vec![rule("a", "red"), rule("b", "blue")], ..Callers::default() };
         let name = |pairs: &[(&'static str, &'static str)]| {
-            let (place, caller) = callers.identify(&headers(pairs));
+            let (place, caller) = callers.identify(&seen(&headers(pairs), None));
             (place, caller.name.to_string())
         };
         assert_eq!(name(&[("x-team", "blue")]), (2, "b".to_owned()));
         assert_eq!(name(&[("x-team", "green")]), (0, "default".to_owned()));
         assert_eq!(name(&[]), (0, "default".to_owned()));
+        assert!(!callers.look_inside());
+    }
+
+    #[test]
+    fn a_rule_may_be_for_some_models_and_some_kinds_of_requests() {
+        let narrow = |models: &[&str], endpoints: &[EndpointKind], max_body| {
+            let of = |name: &&str| Pattern { text: (*name).into(), open: false };
+            let matches = Match {
+                headers: Vec::new(),
+                models: models.iter().map(of).collect(),
+                endpoints: endpoints.to_vec(),
+            };
+            Caller { matches, max_body: Some(max_body), ..Caller::default() }
+        };
+        let rules = vec![
+            narrow(&["big"], &[], 900),
+            narrow(&[], &[EndpointKind::Embeddings], 5_000),
+            narrow(&["small"], &[EndpointKind::Chat], 100),
+        ];
+        let default = Caller { max_body: Some(300), ..Caller::default() };
+        let callers = Callers { default, rules };
+        let none = HeaderMap::new();
+        let place = |kind, model| callers.identify(&Seen { headers: &none, kind, model }).0;
+        assert!(callers.look_inside());
+        assert_eq!(place(EndpointKind::Chat, Some("big")), 1);
+        assert_eq!(place(EndpointKind::Embeddings, Some("small")), 2);
+        assert_eq!(place(EndpointKind::Chat, Some("small")), 3);
+        assert_eq!(place(EndpointKind::Chat, Some("other")), 0);
+        assert_eq!(place(EndpointKind::Chat, None), 0, "who names no model is not asked about one");
+        let most = |kind| callers.max_body(&Seen { headers: &none, kind, model: None });
+        assert_eq!(most(EndpointKind::Chat), 900, "until the model is known");
+        assert_eq!(most(EndpointKind::Embeddings), 5_000);
     }
 
     #[test]

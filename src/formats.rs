@@ -3,12 +3,14 @@
 //!
 //! Pure: bytes and times in, values out.
 
+mod bound;
 mod cut;
 pub mod delay;
 pub mod edit;
 pub mod error_body;
 pub mod facts;
 pub mod judge;
+mod json;
 pub mod known;
 pub mod levels;
 pub mod meter;
@@ -24,6 +26,7 @@ pub mod usage;
 pub mod verdict;
 pub mod wire;
 
+pub use bound::{bound_output, output_field};
 pub use edit::{Edit, Edited, apply};
 pub use error_body::{Refused, error_body};
 pub use facts::{Facts, Unreadable, takes_stream_options};
@@ -31,7 +34,7 @@ pub use judge::{Evidence, judge, judge_event};
 pub use known::Known;
 pub use levels::{Samples, levels};
 pub use meter::{Meter, Plan};
-pub use path::{Endpoint, PathFacts, door, read_path};
+pub use path::{Endpoint, EndpointKind, PathFacts, door, read_path};
 pub use stored::{StoredId, StoredIds};
 pub use text::TextCounts;
 pub use usage::read_usage;

@@ -8,18 +8,47 @@
 //! Pure: times and random numbers are handed in. It knows nothing of keys, providers or callers.
 
 mod bucket;
+mod charging;
+mod counter;
+mod credit;
+mod drain;
+mod draw;
+mod durable;
+mod estimate;
+mod estimates;
+mod fill;
 mod hold;
+mod kinship;
 mod learn;
 mod ledger;
+mod lengths;
 mod level;
+mod limit;
 mod queue;
+mod rolling;
 mod rule;
+mod share;
+mod steering;
+mod term;
+mod told;
+mod window;
 
+pub use charging::{Charging, Demand, charged_to_caller};
+pub use durable::{Counts, Damage, Snapshot};
+pub use estimate::{Estimate, Estimator, Features};
+pub use estimates::Estimates;
 pub use hold::{Holds, jitter};
-pub use ledger::{Binding, Blocked, Ledger, Reservation};
-pub use level::Level;
+pub use kinship::{Account, Kinship};
+pub use learn::Drift;
+pub use ledger::{Binding, Blocked, Ledger, Reservation, Terms};
+pub use lengths::Lengths;
+pub use level::{Level, limit_name};
 pub use queue::{Queue, Ticket};
 pub use rule::{Cost, Learning, Measure, Rule};
+pub use share::{Share, Sharing};
+pub use steering::Steering;
+pub use term::{Clause, Days, Mode, Schedule, Term};
+pub use window::{Period, Window};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
 //! The hall: the walk of a request, one function that reads like the table of rooms.
 
 mod admit;
+mod allowance;
 mod answer;
 mod attempt;
+mod bounds;
 mod charge;
 mod desk;
 mod entry;
@@ -11,6 +13,7 @@ mod giving_up;
 mod headers;
 mod intake;
 mod outbound;
+mod purse;
 mod refusal;
 mod relay;
 mod snapshot;
@@ -21,13 +24,14 @@ mod wait;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::lifecycle::{Clock, Connections, Tasks};
+use crate::serve::Incoming;
 use crate::upstream::Upstream;
 
 pub use answer::AnswerBody;
 pub use desk::{Budget, Card, Desk};
+pub use purse::Purse;
 pub use refusal::{Reason, Refusal};
 pub use snapshot::{ModelNames, Provider, Snapshot};
 
@@ -65,6 +69,9 @@ impl Hall {
             }
         };
         headers::strip_request(&mut parts.headers);
+        if let Err(refusal) = allowance::enter(&self.tasks, &mut exchange, &errand).await {
+            return answer::refuse(&mut exchange, &refusal, errand.path.wire);
+        }
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
             Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand),
             Ok(Answered::Upgraded(agreed, tunnel)) => {

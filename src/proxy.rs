@@ -3,6 +3,7 @@
 mod build;
 pub(crate) mod keyring;
 mod observe;
+mod terms;
 mod worker;
 
 use std::fmt;
@@ -61,6 +62,7 @@ pub struct Proxy {
     pub listen: SocketAddr,
     /// Where the admin port is, as bound.
     pub admin: SocketAddr,
+    clock: Clock,
     lifecycle: Lifecycle,
     builder: Builder,
     observer: Arc<Observer>,
@@ -91,8 +93,16 @@ impl Proxy {
             let started = worker::start(number, listener, snapshots, clock, lifecycle);
             threads.push(started.map_err(|error| Fatal::System("threads", error))?);
         }
-        let proxy =
-            Self { listen, admin, lifecycle, builder, observer, snapshots, workers: threads };
+        let proxy = Self {
+            listen,
+            admin,
+            clock,
+            lifecycle,
+            builder,
+            observer,
+            snapshots,
+            workers: threads,
+        };
         for listener in admin_listener {
             proxy.serve_admin(listener, options.token.clone())?;
         }
@@ -119,13 +129,16 @@ impl Proxy {
         let ending = drain.carry_through();
         tokio::pin!(obeying, ending);
         self.set_log_level(logging);
+        let mut turn = self.turn();
         let drained = loop {
             tokio::select! {
                 drained = &mut ending => break drained,
                 () = &mut obeying => {}
+                () = tokio::time::sleep_until(turn) => turn = self.turn(),
                 letter = changed(watch.as_mut()) => {
                     self.take(&letter);
                     self.set_log_level(logging);
+                    turn = self.turn();
                 }
             }
         };
@@ -152,6 +165,13 @@ impl Proxy {
         }
     }
 
+    /// Takes in that time has passed, and says when to do so again.
+    fn turn(&mut self) -> tokio::time::Instant {
+        let (ended, next) = self.builder.turn();
+        self.observer.ended(&ended);
+        self.clock.instant(next)
+    }
+
     fn set_log_level(&self, logging: Option<&Logging>) {
         if let Some(logging) = logging {
             logging.set_level(self.builder.log_level());
@@ -175,7 +195,7 @@ impl Proxy {
         let connections = Connections::default();
         let drain =
             Drain::new(DrainMode::Sidecar, Duration::ZERO, connections.clone(), readiness.clone());
-        let rounds = Rounds { connections, tasks: tasks.clone(), drain };
+        let rounds = Rounds { connections, tasks: tasks.clone(), drain, clock: self.clock };
         drop(tasks.spawn(serve::accept(listener, admin, rounds)));
         Ok(())
     }

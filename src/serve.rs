@@ -1,7 +1,12 @@
 //! The gate: accepts connections and serves a function on them. It knows nothing of what the
 //! function does.
 
-use std::convert::Infallible;
+pub mod http1;
+mod http2;
+mod incoming;
+mod rewound;
+mod upgrade;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -10,27 +15,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use http_body::Body;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::lifecycle::{Connections, Drain, Tasks};
+use crate::lifecycle::{Clock, Connections, Drain, Tasks};
+use http1::{Connection, End};
+
+pub use incoming::{BodyError, Incoming};
+pub use rewound::Rewound;
+pub use upgrade::OnUpgrade;
 
 /// Connections that one listener keeps open at once. A pod's applications stay far below; beyond it
 /// new ones wait in the kernel's backlog.
 const MOST_CONNECTIONS: usize = 16_384;
-
-/// How long a new connection may stay silent.
-const SILENCE: Duration = Duration::from_secs(30);
-
-/// How long a client may take to send a request's head, or leave its connection at rest: longer
-/// than HTTP clients keep theirs (Go 90 s, Java 5 min), for a connection closed under a request is a
-/// failure that the client sees.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(6);
 
 /// What the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 4_096;
@@ -38,14 +37,12 @@ const BACKLOG: i32 = 4_096;
 /// How long to leave the listener alone after the process ran out of file descriptors.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// Streams that one HTTP/2 connection may have open.
-const H2_STREAMS: u32 = 1_024;
-
 /// Anything that answers requests.
-pub trait Handler: Clone + Send + 'static {
+pub trait Handler: Clone + Send + Sync + 'static {
     /// The answer's body.
     type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static;
 
     /// Answers one request.
@@ -64,6 +61,8 @@ pub struct Rounds {
     pub tasks: Tasks,
     /// Says when to stop accepting, and when to stop.
     pub drain: Drain,
+    /// Tells the date.
+    pub clock: Clock,
 }
 
 /// Opens a listener. With `SO_REUSEPORT` several workers may listen on one address, and the kernel
@@ -104,11 +103,7 @@ pub async fn accept<H: Handler>(listener: TcpListener, handler: H, rounds: Round
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = serve(stream, handler.clone(), rounds.clone());
-                rounds.tasks.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                drop(rounds.tasks.spawn(serve(stream, handler.clone(), &rounds, place)));
             }
             Err(error) => after(&error).await,
         }
@@ -138,42 +133,66 @@ async fn after(error: &io::Error) {
     }
 }
 
-async fn serve<H: Handler>(stream: TcpStream, handler: H, rounds: Rounds) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "A connection was gone before it was served");
-        return;
-    }
-    let open = rounds.connections.open();
-    let spoken = tokio::select! {
-        spoken = tokio::time::timeout(SILENCE, stream.readable()) => matches!(spoken, Ok(Ok(()))),
-        () = rounds.drain.closing() => true,
-    };
-    if !spoken {
-        return;
-    }
-    let service = service_fn(move |request| {
-        let handler = handler.clone();
-        // Boxed: hyper keeps room for the future as long as the connection is open, and a stream has
-        // long been answered while its body still flows.
-        async move { Ok::<_, Infallible>(Box::pin(handler.handle(request)).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(H2_STREAMS);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = rounds.drain.closing() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection => ended,
-                () = rounds.drain.over() => Ok(()),
+/// Serves one connection. This is no `async fn`, for that would keep room for its arguments twice.
+fn serve<H: Handler>(
+    stream: TcpStream,
+    handler: H,
+    rounds: &Rounds,
+    place: Option<OwnedSemaphorePermit>,
+) -> impl Future<Output = ()> + Send + use<H> {
+    let counted = (rounds.connections.open(), place);
+    let drain = rounds.drain.clone();
+    let nodelay = stream.set_nodelay(true);
+    let mut connection = Connection::new(stream, rounds.clock);
+    async move {
+        if let Err(error) = nodelay {
+            tracing::debug!(%error, "A connection was gone before it was served");
+            return;
+        }
+        // At the drain's end it is dropped with its runtime.
+        match connection.serve(&handler, &drain).await {
+            End::Over => {}
+            End::Switched(handover) => handover.give(connection.into_rewound()),
+            // Rare: boxed, so that its future takes no room elsewhere.
+            End::Http2 => {
+                Box::pin(http2::serve(connection.into_rewound(), handler, &drain)).await;
             }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "A connection ended badly");
+        drop(counted);
     }
-    drop(open);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::lifecycle::{DrainMode, Lifecycle};
+
+    #[derive(Clone)]
+    struct Large;
+
+    impl Handler for Large {
+        type Body = Full<Bytes>;
+
+        async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+            let room = [0; 10_000];
+            std::future::pending::<()>().await;
+            Response::new(Full::from(request.uri().path().to_owned() + &room.len().to_string()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_connection_takes_little_room() {
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let Lifecycle { connections, tasks, drain, .. } =
+            Lifecycle::new(DrainMode::Gateway, Duration::ZERO);
+        let rounds = Rounds { connections, tasks, drain, clock: Clock::start() };
+        let size = size_of_val(&serve(stream, Large, &rounds, None));
+        assert!(size <= 1_024, "{size} bytes for each connection");
+    }
 }

@@ -11,6 +11,7 @@ mod folders;
 pub mod letter;
 pub mod problem;
 mod reader;
+pub mod shelf;
 mod stamp;
 #[cfg(test)]
 mod testing;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub use environment::Environment;
 pub use letter::{Entry, Finding, Letter, Secrets, Text};
 pub use problem::{Problem, Trouble};
+pub use shelf::Shelf;
 pub use watch::{Pace, Prompter, Watch};
 
 /// The entry of a ConfigMap, and the file in a folder, that holds the configuration.

@@ -11,4 +11,4 @@ pub mod sheet;
 
 pub use metrics::Metrics;
 pub use record::{AccessLog, Record};
-pub use sheet::{Lane, LaneId, Outcome, Sheet, TokenKind};
+pub use sheet::{Lane, LaneId, Outcome, Sheet, TokenKind, Would};

@@ -6,8 +6,8 @@
 //! may have seen.
 //!
 //! An HTTP/1.1 exchange costs no task, no timer and no look-up by name: the request's own task
-//! drives the connection (`gate`), the connection keeps what its exchanges need (`http1`,
-//! `patience`), and a destination knows its pool by number.
+//! drives the connection, the connection keeps what its exchanges need (`http1`, `patience`), and a
+//! destination knows its pool by number.
 
 mod body;
 mod connect;
@@ -15,7 +15,6 @@ mod credential;
 mod destination;
 mod dial;
 mod error;
-mod gate;
 mod http1;
 mod http2;
 mod patience;
@@ -33,6 +32,7 @@ pub use body::{OutBody, Streamed};
 pub use credential::{Credential, UnfitCredential};
 pub use destination::{Destination, Settings, SettingsError};
 pub use error::{BodyError, BodyFault, BoxError, Fault, Phase, SendError, Sent};
+pub use http1::{Asked, Inbox, Malformed};
 pub use patience::Timeouts;
 pub use proxies::{Proxies, Proxy, ProxyError};
 pub use request::Outbound;
@@ -47,7 +47,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use pool::{Line, Need, Pool};
-use request::{Failure, Prepared};
+use request::Failure;
 
 /// The connections of one worker. Use it from that worker's runtime only: connections live on the
 /// runtime that made them.
@@ -97,16 +97,15 @@ impl Upstream {
     pub async fn send_telling(
         &self,
         destination: &Arc<Destination>,
-        outbound: Outbound<'_>,
+        mut outbound: Outbound<'_>,
         begun: &AtomicBool,
     ) -> Result<Response<ResponseBody>, SendError> {
         let pool = self.pool(destination);
-        let prepared = Prepared::new(outbound);
-        match attempt(&pool, destination, prepared, (Need::Any, begun)).await {
+        match attempt(&pool, destination, &mut outbound, (Need::Any, begun)).await {
             Ok(response) => Ok(response),
-            Err(Failure { unsent: Some(prepared), .. }) => {
+            Err(Failure { unsent: true, .. }) => {
                 begun.store(false, Ordering::Relaxed);
-                let again = attempt(&pool, destination, *prepared, (Need::Fresh, begun));
+                let again = attempt(&pool, destination, &mut outbound, (Need::Fresh, begun));
                 Box::pin(again).await.map_err(|failure| failure.error)
             }
             Err(failure) => Err(failure.error),
@@ -124,19 +123,17 @@ impl Upstream {
         let websocket = HeaderValue::from_static("websocket");
         outbound.headers.entry(header::UPGRADE).or_insert(websocket);
         outbound.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        let prepared = Prepared::new(outbound);
         let mut line = Box::pin(pool.acquire_apart(destination)).await?;
         let place = &destination.place;
-        let response = line.exchange(prepared, &destination.host, place).await;
-        let (parts, incoming) = response.map_err(|failure| failure.error)?.into_parts();
-        if parts.status != StatusCode::SWITCHING_PROTOCOLS {
-            let body = ResponseBody::http1(incoming, line, pool);
-            return Ok(Tunnelled::Refused(Response::from_parts(parts, body)));
+        let response = line.exchange(&mut outbound, &destination.host, place).await;
+        let response = response.map_err(|failure| failure.error)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Tunnelled::Refused(response.map(|()| ResponseBody::http1(line, pool))));
         }
         let io = line.into_io();
         let (stream, early, seat) =
             io.ok_or_else(|| SendError::new(place, Fault::Broken, Sent::Yes))?;
-        Ok(Tunnelled::Open(Response::from_parts(parts, ()), Tunnel::new(stream, early, seat)))
+        Ok(Tunnelled::Open(response, Tunnel::new(stream, early, seat)))
     }
 
     fn pool(&self, destination: &Arc<Destination>) -> Arc<Pool> {
@@ -159,21 +156,21 @@ impl Upstream {
 async fn attempt(
     pool: &Arc<Pool>,
     destination: &Destination,
-    prepared: Prepared,
+    outbound: &mut Outbound<'_>,
     (need, begun): (Need, &AtomicBool),
 ) -> Result<Response<ResponseBody>, Failure> {
     let line = pool.acquire(destination, need).await;
     begun.store(line.is_ok(), Ordering::Relaxed);
     match line {
         Ok(Line::Http1(mut line)) => {
-            let response = line.exchange(prepared, &destination.host, &pool.place).await?;
-            Ok(response.map(|incoming| ResponseBody::http1(incoming, line, Arc::clone(pool))))
+            let response = line.exchange(outbound, &destination.host, &pool.place).await?;
+            Ok(response.map(|()| ResponseBody::http1(line, Arc::clone(pool))))
         }
         Ok(Line::Http2(slot)) => {
-            let response = slot.exchange(prepared, destination).await?;
-            Ok(response.map(|body| ResponseBody::http2(body, &pool.place)))
+            let response = slot.exchange(outbound, destination).await?;
+            Ok(response.map(ResponseBody::http2))
         }
-        Err(error) => Err(Failure { error, unsent: None }),
+        Err(error) => Err(Failure { error, unsent: false }),
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use keyweir::config::used::{
-    AccessLog, Bound, Config, Measure, Mode, Priority, Provider, Strategy, Timeouts,
+    AccessLog, Charging, Clause, Config, EndpointKind, Measure, Mode, Per, Priority, Provider,
+    Rule, Strategy, Timeouts,
 };
 use keyweir::config::{Source, check, read};
 use keyweir::formats::{Auth, Dimension, Wire, known};
@@ -28,9 +29,10 @@ fn named<'a>(config: &'a Config, name: &str) -> &'a Provider {
     config.providers.iter().find(|provider| &*provider.name == name).unwrap()
 }
 
-fn bounds(limit: &keyweir::config::used::Limit) -> Vec<(Measure, u64, Duration)> {
-    let parts = |bound: &Bound| (bound.measure, bound.amount, bound.window);
-    limit.bounds.iter().map(parts).collect()
+/// Each amount with its measure and the seconds of its window, 0 for none.
+fn amounts(clause: &Clause) -> Vec<(Measure, u64, u64)> {
+    let parts = |rule: &Rule| (rule.measure, rule.amount, rule.window.length().as_secs());
+    clause.rules.iter().map(parts).collect()
 }
 
 #[test]
@@ -67,9 +69,9 @@ fn key_sources_are_taken_as_written() {
 fn limits_are_amounts_in_windows() {
     let config = shipped("examples/keyweir.yaml");
     let [all, main] = &*named(&config, "openai").limits else { panic!("two limits") };
-    let requests = (Measure::Of(Dimension::Requests), 500, MINUTE);
-    assert_eq!(bounds(all), [requests, (Measure::Of(Dimension::Tokens), 200_000, MINUTE)]);
-    assert_eq!(bounds(main), [(Measure::Of(Dimension::Tokens), 2_000_000, MINUTE)]);
+    let requests = (Measure::Of(Dimension::Requests), 500, 60);
+    assert_eq!(amounts(&all.clause), [requests, (Measure::Of(Dimension::Tokens), 200_000, 60)]);
+    assert_eq!(amounts(&main.clause), [(Measure::Of(Dimension::Tokens), 2_000_000, 60)]);
     assert_eq!(main.quota_groups, ["main".into()]);
 }
 
@@ -80,6 +82,7 @@ fn every_amount_has_its_measure_and_window() {
         ("requestsPerMinute", Dimension::Requests, 60),
         ("requestsPerHour", Dimension::Requests, 3_600),
         ("requestsPerDay", Dimension::Requests, 86_400),
+        ("requestsPerMonth", Dimension::Requests, 2_592_000),
         ("tokensPerMinute", Dimension::Tokens, 60),
         ("tokensPerHour", Dimension::Tokens, 3_600),
         ("tokensPerDay", Dimension::Tokens, 86_400),
@@ -94,8 +97,9 @@ fn every_amount_has_its_measure_and_window() {
         ("outputTokensPerMonth", Dimension::OutputTokens, 2_592_000),
     ];
     for (field, dimension, seconds) in fields {
-        let expected = (Measure::Of(dimension), 7, Duration::from_secs(seconds));
-        assert_eq!(bounds(&config_limited(field).providers[0].limits[0]), [expected], "{field}");
+        let expected = (Measure::Of(dimension), 7, seconds);
+        let config = config_limited(field);
+        assert_eq!(amounts(&config.providers[0].limits[0].clause), [expected], "{field}");
     }
 }
 
@@ -108,7 +112,7 @@ fn config_limited(field: &str) -> Config {
 #[test]
 fn requests_at_once_have_no_window() {
     let config = config_limited("concurrency");
-    assert_eq!(bounds(&config.providers[0].limits[0]), [(Measure::Concurrency, 7, Duration::ZERO)]);
+    assert_eq!(amounts(&config.providers[0].limits[0].clause), [(Measure::Concurrency, 7, 0)]);
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn a_rule_inherits_what_it_leaves_open() {
     let [same, other] = &*config.callers.rules else { panic!("two rules") };
     assert_eq!((&*same.name, same.priority, same.max_wait), ("same", Priority::Batch, 5 * SECOND));
     assert_eq!((same.max_body, same.models.len()), (Some(1024 * 1024), 1));
-    assert_eq!(same.headers[0].0, "x-team");
+    assert_eq!(same.matches.headers[0].0, "x-team");
     assert_eq!((other.priority, other.max_wait), (Priority::Normal, Duration::ZERO));
     assert_eq!((other.models.len(), other.max_priority), (0, Priority::Normal));
 }
@@ -131,23 +135,78 @@ fn a_rule_inherits_what_it_leaves_open() {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_rule_that_cannot_be_told_apart_yet_is_left_out_rather_than_widened() {
+fn a_tier_lies_between_a_rule_and_the_default_and_its_limits_hold_besides_the_rules_own() {
     let config = config_with(
-        "callers: {rules: [{name: a, match: {model: [x]}}, {name: b, match: {endpoint: [chat]}}]}",
+        "callers:
+  default: {maxWait: 5s, maxInputTokens: 9k, limits: {concurrency: 9}}
+  tiers:
+    free: {limits: {requestsPerDay: 50, costPerMonth: 1.5}, maxInputTokens: 8k, maxOutputTokens: 1k}
+  rules:
+  - {name: plain, match: {header: {x: plain}}}
+  - {name: web, tier: free, per: user, match: {model: [chat], endpoint: [chat, embeddings]}}
+  - {name: more, tier: free, match: {header: {x: b}}, limits: [{concurrency: 2}], maxInputTokens: 4k}",
     );
-    assert!(config.callers.rules.is_empty());
+    let [plain, web, more] = &*config.callers.rules else { panic!("three rules") };
+    assert_eq!(amounts(&plain.limits[0]), [(Measure::Concurrency, 9, 0)]);
+    assert_eq!((plain.per, plain.max_input, plain.max_output), (Per::Caller, Some(9_000), None));
+    let free =
+        [(Measure::Of(Dimension::Requests), 50, 86_400), (Measure::Cost, 1_500_000, 2_592_000)];
+    assert_eq!((web.limits.len(), amounts(&web.limits[0])), (1, free.to_vec()));
+    assert_eq!((web.per, web.max_wait), (Per::User, 5 * SECOND));
+    assert_eq!((web.max_input, web.max_output), (Some(8_000), Some(1_000)));
+    assert!(web.matches.models[0].matches("chat"));
+    assert_eq!(web.matches.endpoints, [EndpointKind::Chat, EndpointKind::Embeddings]);
+    assert_eq!((more.limits.len(), amounts(&more.limits[0])), (2, free.to_vec()));
+    assert_eq!(amounts(&more.limits[1]), [(Measure::Concurrency, 2, 0)]);
+    assert_eq!(more.max_input, Some(4_000), "the rule's own word weighs more");
 }
 
 #[test]
-fn a_limit_that_is_narrowed_by_what_is_not_in_force_is_left_out_rather_than_widened() {
-    for narrow in
-        ["endpoints: [embeddings]", "until: 2030-01-01T00:00:00Z", "schedule: {hours: 8-18}"]
-    {
-        let text = format!(
-            "providers: {{own: {{wire: openai, baseUrl: 'http://own', limits: {{requestsPerDay: 1, {narrow}}}}}}}"
-        );
-        assert!(config(&text).providers[0].limits.is_empty(), "{narrow}");
-    }
+fn a_limit_may_be_for_some_requests_hold_at_some_times_and_only_warn() {
+    let config = config_with(
+        "callers:
+  default:
+    limits:
+      requestsPerDay: 5
+      models: [\"a*\"]
+      endpoints: [embeddings]
+      until: 2026-12-24T00:00:00Z
+      schedule: {days: [mon-wed, sun], hours: 8:30-17, timeZone: Europe/Berlin}
+      warnAt: 80%
+      mode: observe",
+    );
+    let [clause] = &*config.callers.default.limits else { panic!("one limit") };
+    assert!(clause.counts(Some("ab"), EndpointKind::Embeddings));
+    assert!(!clause.counts(Some("b"), EndpointKind::Embeddings));
+    assert!(!clause.counts(Some("ab"), EndpointKind::Chat) && clause.models.len() == 1);
+    assert_eq!((clause.warn_at, clause.mode), (Some(0.8), Mode::Observe));
+    assert_eq!(clause.term.until, "2026-12-24T00:00:00Z".parse().ok());
+    let schedule = clause.term.schedule.as_ref().unwrap().to_string();
+    assert_eq!(schedule, "mon,tue,wed,sun 08:30-17:00 Europe/Berlin");
+}
+
+#[test]
+fn a_limit_that_ends_says_so_from_then_on() {
+    let config = config_with(
+        "callers: {default: {limits: {requestsPerDay: 5, until: 2026-12-24T00:00:00Z}}}",
+    );
+    let [(when, told)] = &*config.endings else { panic!("one ending") };
+    assert_eq!(*when, "2026-12-24T00:00:00Z".parse().unwrap());
+    let told = told.to_string();
+    let expected = "keyweir.yaml:2:56: warning: callers.default.limits[0].until: ended on \
+                    2026-12-24T00:00:00Z: nothing comes of this limit any more";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn charging_follows_the_address_unless_it_is_written() {
+    let of = |more: &str| {
+        let text = format!("providers: {{p: {{wire: openai, baseUrl: 'https://{more}}}}}");
+        config(&text).providers[0].charging
+    };
+    assert_eq!(of("api.openai.com'"), Charging::OpenAi);
+    assert_eq!(of("api.groq.com/openai'"), Charging::Groq);
+    assert_eq!(of("vllm.example.com', charging: metered"), Charging::Metered);
 }
 
 #[test]
@@ -248,7 +307,7 @@ fn numbers_are_texts_where_a_text_is_wanted() {
     let rule = &config.callers.rules[0];
     assert_eq!(&*rule.name, "1.10");
     assert_eq!(
-        (&rule.headers[0].1, &rule.headers[1].1),
+        (&rule.matches.headers[0].1, &rule.matches.headers[1].1),
         (&"007".parse().unwrap(), &"true".parse().unwrap())
     );
 }

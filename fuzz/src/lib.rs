@@ -53,7 +53,7 @@ fn run<'b>(plan: &Plan<'_>, pieces: impl Iterator<Item = &'b [u8]>) -> (Vec<u8>,
 }
 
 /// Pieces of 1 to 32 bytes, their lengths drawn from `seed`.
-fn pieces(seed: u8, body: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn pieces(seed: u8, body: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut state = u32::from(seed) | 1;
     let mut rest = body;
     std::iter::from_fn(move || {

@@ -7,13 +7,12 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use super::page::{self, Page};
 use super::status::Status;
 use crate::keys::Secret;
 use crate::lifecycle::{Liveness, Readiness};
-use crate::serve::Handler;
+use crate::serve::{Handler, Incoming};
 use crate::telemetry::Metrics;
 
 /// What the admin port shows.

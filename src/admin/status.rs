@@ -30,6 +30,10 @@ pub struct Status {
     pub config: ConfigStatus,
     /// Among how many sidecars a caller's limits are shared out.
     pub replicas_assumed: u32,
+    /// Whether limits are enforced, or only observed.
+    pub mode: Mode,
+    /// The callers that have limits, in the order of their rules.
+    pub callers: Vec<CallerStatus>,
     /// Each provider, in the order of the configuration.
     pub providers: Vec<ProviderStatus>,
     /// Secrets that the configuration names and that are not there.
@@ -66,6 +70,34 @@ pub enum ConfigState {
     InForce,
     /// It was refused, and the last good one is in force.
     Refused,
+}
+
+/// Whether limits are enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// What would have been done is counted, and nothing changed.
+    Observe,
+}
+
+/// One caller with limits of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CallerStatus {
+    /// The name of its rule.
+    pub name: String,
+    /// For whom its limits are counted apart: `caller`, `user` or `model`.
+    pub per: String,
+    /// How many users or models have been counted apart.
+    pub accounts: u64,
+    /// Its requests that wait for its own limits.
+    pub queue_depth: u64,
+    /// Its limits that hold now; of accounts that are counted apart, that of the one that has used
+    /// most.
+    pub limits: Vec<LimitStatus>,
 }
 
 /// One provider.
@@ -169,7 +201,7 @@ pub struct LimitStatus {
     pub limit: String,
     /// Its window in seconds; 0 for concurrency.
     pub window_seconds: u64,
-    /// What the configuration grants.
+    /// What the configuration grants; of cost in millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<u64>,
     /// What the provider's answers have shown.
@@ -179,6 +211,11 @@ pub struct LimitStatus {
     pub level_ratio: f64,
     /// What was used in the latest window, of the whole.
     pub used_ratio: f64,
+    /// In how many seconds it is used up if nothing changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exhausted_in_seconds: Option<f64>,
+    /// Among how many sidecars it is taken to be shared out.
+    pub replicas: u32,
 }
 
 /// One breaker of a quota group.

@@ -8,6 +8,7 @@ mod models;
 mod names;
 mod providers;
 mod settings;
+mod terms;
 mod url;
 
 use super::place::{At, Draft};
@@ -35,17 +36,19 @@ pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory
     check_version(draft, raw.version);
     let mut roster = providers::compile(&work, &raw.providers);
     let aliases = models::compile(&work, &raw.models, &mut roster);
+    let replicas = settings::replicas(draft, &raw.fleet);
     Config {
-        callers: callers::compile(draft, &raw.callers),
+        callers: callers::compile(draft, &raw.callers, replicas),
         mode: settings::mode(raw.mode),
         retry: settings::retry(draft, &raw.retry),
         breaker: settings::breaker(draft, &raw.breaker),
         telemetry: settings::telemetry(&raw.telemetry),
         server: settings::server(draft, &raw.server),
-        replicas: settings::replicas(draft, &raw.fleet),
+        replicas,
         prices: settings::prices(draft, &raw.prices),
         providers: roster.into_providers(),
         aliases,
+        endings: draft.findings.endings(),
     }
 }
 
@@ -54,8 +57,8 @@ pub(super) fn limit_of_workload(
     draft: &Draft<'_>,
     at: &At<'_>,
     written: &super::raw::Limit,
-) -> Option<Limit> {
-    limits::one(draft, at, written)
+) -> Limit {
+    limits::granted(draft, at, written)
 }
 
 fn check_version(draft: &Draft<'_>, version: Option<u64>) {

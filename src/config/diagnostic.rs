@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::place::Place;
@@ -69,6 +70,7 @@ const MOST: usize = 100;
 pub(super) struct Findings {
     files: Vec<Box<str>>,
     found: RefCell<Vec<Diagnostic>>,
+    endings: RefCell<Vec<(Timestamp, Diagnostic)>>,
     overflown: Cell<bool>,
 }
 
@@ -86,10 +88,7 @@ impl Findings {
         message: String,
         suggestion: Option<String>,
     ) {
-        let place = place.filter(|place| self.file(*place).is_some());
-        let (line, column) = place.map(|place| (place.line, place.column)).unzip();
-        let file = place.and_then(|place| self.file(place)).map(Into::into);
-        let diagnostic = Diagnostic { severity, file, line, column, path, message, suggestion };
+        let diagnostic = self.diagnostic(severity, place, path, message, suggestion);
         let mut found = self.found.borrow_mut();
         if found.contains(&diagnostic) {
             return;
@@ -105,6 +104,34 @@ impl Findings {
                 *seat = diagnostic;
             }
         }
+    }
+
+    /// Keeps what is worth knowing from `when` on.
+    pub(super) fn add_from(&self, when: Timestamp, place: Place, path: String, message: String) {
+        let diagnostic = self.diagnostic(Severity::Warning, Some(place), path, message, None);
+        let mut endings = self.endings.borrow_mut();
+        if endings.len() < MOST && !endings.iter().any(|(_, held)| *held == diagnostic) {
+            endings.push((when, diagnostic));
+        }
+    }
+
+    /// What is worth knowing from some moment on, so far.
+    pub(super) fn endings(&self) -> Vec<(Timestamp, Diagnostic)> {
+        self.endings.borrow().clone()
+    }
+
+    fn diagnostic(
+        &self,
+        severity: Severity,
+        place: Option<Place>,
+        path: String,
+        message: String,
+        suggestion: Option<String>,
+    ) -> Diagnostic {
+        let place = place.filter(|place| self.file(*place).is_some());
+        let (line, column) = place.map(|place| (place.line, place.column)).unzip();
+        let file = place.and_then(|place| self.file(place)).map(Into::into);
+        Diagnostic { severity, file, line, column, path, message, suggestion }
     }
 
     /// Whether nothing of that severity can be added any more.
@@ -130,7 +157,7 @@ impl Findings {
 
     /// Everything found, in the order of the files.
     pub(super) fn into_sorted(self) -> Vec<Diagnostic> {
-        let Self { files, found, overflown } = self;
+        let Self { files, found, overflown, .. } = self;
         let mut found = found.into_inner();
         let rank = |file: &Option<Box<str>>| {
             files.iter().position(|name| Some(name) == file.as_ref()).unwrap_or(usize::MAX)

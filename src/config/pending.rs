@@ -18,16 +18,10 @@ const fn any(path: &'static [&'static str], instead: &'static str) -> Pending {
     Pending { path, words: &[], instead }
 }
 
-/// A limit that is narrowed by something that is not in force would be too strict without it.
-const NO_LIMIT: &str = "this limit is left out";
-/// A rule that asks for more than can be told would hold for too many.
-const NO_RULE: &str = "this rule is left out";
 const NO_PROVIDER: &str = "this provider is left out";
 const NOTHING: &str = "nothing comes of it";
 
 const PENDING: &[Pending] = &[
-    Pending { path: &["mode"], words: &["observe"], instead: "limits are enforced" },
-    any(&["fleet"], NOTHING),
     any(&["cache"], NOTHING),
     any(&["context"], NOTHING),
     any(&["guards"], NOTHING),
@@ -39,11 +33,6 @@ const PENDING: &[Pending] = &[
     any(&["providers", "*", "location"], NOTHING),
     any(&["providers", "*", "region"], NOTHING),
     any(&["providers", "*", "tags"], NOTHING),
-    any(&["providers", "*", "charging"], NOTHING),
-    any(&["providers", "*", "limits", "endpoints"], NO_LIMIT),
-    any(&["providers", "*", "limits", "until"], NO_LIMIT),
-    any(&["providers", "*", "limits", "schedule"], NO_LIMIT),
-    any(&["providers", "*", "limits", "warnAt"], NOTHING),
     Pending {
         path: &["models", "*", "strategy"],
         words: &["cheapest", "fastest", "leastBusy"],
@@ -53,19 +42,6 @@ const PENDING: &[Pending] = &[
     any(&["models", "*", "onContentFilter"], NOTHING),
     any(&["models", "*", "hedge"], NOTHING),
     any(&["models", "*", "fallback"], NOTHING),
-    any(&["callers", "tiers"], NOTHING),
-    any(&["callers", "default", "limits"], NOTHING),
-    any(&["callers", "default", "per"], NOTHING),
-    any(&["callers", "default", "tier"], NOTHING),
-    any(&["callers", "default", "maxInputTokens"], NOTHING),
-    any(&["callers", "default", "maxOutputTokens"], NOTHING),
-    any(&["callers", "rules", "limits"], NOTHING),
-    any(&["callers", "rules", "per"], NOTHING),
-    any(&["callers", "rules", "tier"], NOTHING),
-    any(&["callers", "rules", "maxInputTokens"], NOTHING),
-    any(&["callers", "rules", "maxOutputTokens"], NOTHING),
-    any(&["callers", "rules", "match", "model"], NO_RULE),
-    any(&["callers", "rules", "match", "endpoint"], NO_RULE),
 ];
 
 /// The wire formats of providers that are left out for now.

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::diagnostic::{Findings, Severity, closest, shown};
 
 /// A position in one of the files.
@@ -166,6 +168,12 @@ impl Draft<'_> {
     /// Something worth knowing about the value at `at`.
     pub(super) fn warn(&self, at: &At<'_>, message: impl Into<String>) {
         self.add(Severity::Warning, at, message.into(), None);
+    }
+
+    /// Something worth knowing about the value at `at` from that moment on.
+    pub(super) fn warn_from(&self, when: Timestamp, at: &At<'_>, message: impl Into<String>) {
+        let place = self.find(at).place();
+        self.findings.add_from(when, place, at.to_string(), message.into());
     }
 
     /// A field of that name does not exist; `place` is where it is written.

@@ -12,7 +12,7 @@ mod scalars;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use callers::{Caller, Callers, Limit, Priority, Schedule};
+pub(crate) use callers::{Caller, Callers, Endpoint, Limit, Per, Priority, Schedule};
 pub(crate) use models::{Alias, Strategy};
 pub(crate) use providers::{KeySource, Provider, Timeouts, Wire};
 pub(crate) use scalars::{Amount, Dollars, OneOrMany, Ordered, Section, Share, Size, Span};
@@ -120,7 +120,7 @@ pub(crate) struct Breaker {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Fleet {
-    /// How many there are; default: `KEYWEIR_REPLICAS`, else learned.
+    /// How many there are; default: `KEYWEIR_REPLICAS`, else one.
     #[schemars(range(min = 1))]
     pub(crate) replicas: Option<u32>,
 }

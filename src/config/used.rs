@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
 
-pub use crate::callers::{Caller, Callers, Priority};
+use super::Diagnostic;
+
+pub use crate::callers::{Caller, Callers, Match, Per, Priority};
 pub use crate::formats::models::Price;
-pub use crate::formats::{Auth, Dialect, Dimension, Pattern, Wire};
+pub use crate::formats::{Auth, Dialect, Dimension, EndpointKind, Pattern, Wire};
+pub use crate::limits::{Charging, Clause, Days, Measure, Mode, Rule, Schedule, Term};
 pub use crate::telemetry::AccessLog;
 
 /// One whole configuration.
@@ -36,6 +40,8 @@ pub struct Config {
     pub replicas: Option<NonZeroU32>,
     /// Prices by model name pattern, over the shipped table.
     pub prices: Vec<(Pattern, Price)>,
+    /// When limits end, and what is to be told from then on.
+    pub endings: Vec<(Timestamp, Diagnostic)>,
 }
 
 /// One upstream API.
@@ -62,6 +68,8 @@ pub struct Provider {
     pub keys: Vec<KeySource>,
     /// What the provider grants, per quota group.
     pub limits: Vec<Limit>,
+    /// How it charges tokens against its limits.
+    pub charging: Charging,
     /// Whether limits are learned from headers and 429s.
     pub adaptive: bool,
     /// How long to wait for it.
@@ -120,37 +128,13 @@ pub const SYSTEM_ROOTS: &str = "system";
 /// entry is named by its variable, with `-2`, `-3`... behind it for the further keys of a list.
 pub const ENVIRONMENT: &str = "environment";
 
-/// One rule of what a provider grants to a quota group, or a caller may use.
+/// What a provider grants to a quota group.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// Models it counts; empty for any, each on its own.
-    pub models: Vec<Pattern>,
     /// Quota groups it holds for; empty for each.
     pub quota_groups: Vec<Box<str>>,
-    /// What is bounded.
-    pub bounds: Vec<Bound>,
-}
-
-/// An amount in a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// What is counted.
-    pub measure: Measure,
-    /// How much of it: requests, tokens, requests at once, or millionths of a US dollar.
-    pub amount: u64,
-    /// In what time; zero for concurrency.
-    pub window: Duration,
-}
-
-/// What a bound counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Measure {
-    /// Requests or tokens.
-    Of(Dimension),
-    /// Requests under way at once.
-    Concurrency,
-    /// Cost, in millionths of a US dollar.
-    Cost,
+    /// What is granted, for what and when; of several models each has it for itself.
+    pub clause: Clause,
 }
 
 /// How long to wait for a provider.
@@ -200,16 +184,6 @@ pub enum Strategy {
     Fastest,
     /// By free capacity.
     LeastBusy,
-}
-
-/// Whether limits are enforced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// They are.
-    #[default]
-    Enforce,
-    /// What would have been done is counted, and nothing changed.
-    Observe,
 }
 
 /// Sending again to a group that a request has already tried.

@@ -15,8 +15,9 @@ use super::diagnostic::Findings;
 use super::place::{Draft, Node, Place, Value};
 use super::used::{Caller, Config, Limit, Strategy};
 use super::{Diagnostic, Source, reader, yaml};
+use crate::limits::Charging;
 use crate::simulator::basin::scenario::{Fault, Name, Pace, Spread, Stream, Weighted};
-use crate::simulator::meter::{Tariff, Terms};
+use crate::simulator::meter::Terms;
 
 /// A workload as used.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ pub struct Reality {
     /// What it grants.
     pub limits: Option<Vec<Limit>>,
     /// How it charges.
-    pub tariff: Tariff,
+    pub charging: Charging,
     /// What else holds.
     pub terms: Terms,
     /// How fast it answers.
@@ -164,7 +165,7 @@ impl Book {
     fn first(&mut self, config: &Config) -> Result<usize, String> {
         let alias = config.aliases.first().map(|alias| alias.name.clone());
         let models = config.providers.iter().flat_map(|provider| {
-            let limits = provider.limits.iter().flat_map(|limit| &limit.models);
+            let limits = provider.limits.iter().flat_map(|limit| &limit.clause.models);
             limits.chain(provider.keys.iter().flat_map(|source| &source.models))
         });
         let written = models.filter(|pattern| !pattern.open).map(|pattern| pattern.text.clone());

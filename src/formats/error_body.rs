@@ -21,6 +21,8 @@ pub struct Refused<'a> {
     pub code: &'static str,
     /// What happened, for people: provider, model, what binds and when it frees.
     pub message: &'a str,
+    /// The field of the request that is at fault, where it is one.
+    pub param: Option<&'static str>,
     /// The predicted wait from now, where one is told.
     pub retry_after: Option<Duration>,
     /// The id under which this request is logged.
@@ -88,12 +90,12 @@ struct Plain<'a> {
 
 impl<'a> Body<'a> {
     fn new(wire: Wire, refused: &Refused<'a>) -> Self {
-        let Refused { status, code, message, request_id, .. } = *refused;
+        let Refused { status, code, message, param, request_id, .. } = *refused;
         let coded = || format!("{code}: {message}");
         match wire {
-            Wire::OpenAi => Self::OpenAi {
-                error: OpenAi { message, r#type: openai_type(status), param: None, code },
-            },
+            Wire::OpenAi => {
+                Self::OpenAi { error: OpenAi { message, r#type: openai_type(status), param, code } }
+            }
             Wire::Anthropic => Self::Anthropic {
                 r#type: "error",
                 error: Anthropic { r#type: anthropic_type(status), message: coded().into() },
@@ -184,6 +186,7 @@ mod tests {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: "keys_temporarily_exhausted",
             message: "openai/gpt-4o: \"main\" frees in 12.3 s",
+            param: None,
             retry_after: Some(Duration::from_nanos(12_299_000_001)),
             request_id: "req_1",
         }

@@ -4,13 +4,13 @@
 //! stands twice could be read one way here and another there, and is refused.
 
 mod key;
+mod reader;
 mod unreadable;
 mod walk;
 
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::de::Deserialize;
 use serde_json::value::RawValue;
 
 pub use unreadable::{Reason, Unreadable};
@@ -20,7 +20,8 @@ use super::path::{Endpoint, PathFacts};
 use super::stored::StoredIds;
 use super::text::TextCounts;
 use super::wire::{Dialect, Wire};
-use walk::{Found, Top};
+use reader::Reader;
+use walk::{Found, Items, walk};
 
 /// The longest model name that is taken, in bytes.
 pub const MAX_MODEL_BYTES: usize = 256;
@@ -97,30 +98,24 @@ pub const fn takes_stream_options(dialect: Dialect) -> bool {
 }
 
 fn read_object(path: &PathFacts, body: &[u8]) -> Result<Facts, Unreadable> {
-    // Checked once for the whole body, so that no string needs checking on its own.
-    let text = str::from_utf8(body).map_err(|error| Unreadable::not_utf8(body, &error))?;
-    let mut found = Found::new(path.endpoint == Endpoint::Responses);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = Top(&mut found).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    read.map_err(|error| Unreadable::of(text, &error, found.refused))?;
-    gather(path, text, &found)
+    let mut reader = Reader::new(body)?;
+    let items = if path.endpoint == Endpoint::Responses { Items::ById } else { Items::Inlined };
+    let found = walk(&mut reader, items).map_err(|_| reader.unreadable())?;
+    gather(path, body, &found)
 }
 
 /// Turns what was found in the body into facts, which depend on the endpoint.
-fn gather(path: &PathFacts, text: &str, found: &Found<'_>) -> Result<Facts, Unreadable> {
+fn gather(path: &PathFacts, body: &[u8], found: &Found<'_>) -> Result<Facts, Unreadable> {
     let mut facts = Facts::of_path(path);
     if facts.model.is_none()
-        && let Some(raw) = found.model
+        && let Some((name, span)) = &found.model
     {
-        facts.model_span = span_of(text, raw);
-        facts.model = serde_json::from_str::<String>(raw.get()).ok().map(String::into_boxed_str);
-        if facts.model.as_ref().is_some_and(|model| model.len() > MAX_MODEL_BYTES) {
-            let at = facts.model_span.map_or(0, |span| span.start);
-            return Err(Unreadable::at(text.as_bytes(), at, Reason::ModelTooLong));
+        let name = name.text();
+        if name.len() > MAX_MODEL_BYTES {
+            return Err(Unreadable::at(body, span.start, Reason::ModelTooLong));
         }
-        if facts.model.is_none() {
-            facts.model_span = None;
-        }
+        facts.model = Some(name.into());
+        facts.model_span = Some(span.clone());
     }
     // Ollama's own API streams unless told not to (its API reference).
     let chat = matches!(path.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
@@ -134,7 +129,7 @@ fn gather(path: &PathFacts, text: &str, found: &Found<'_>) -> Result<Facts, Unre
     facts.inlined = found.inlined;
     facts.stored.extend(found.stored.iter().cloned());
     if chat && path.wire == Wire::OpenAi && facts.stream {
-        facts.ask_usage = ask_usage(text, found.stream_options);
+        facts.ask_usage = ask_usage(body, found.stream_options.clone());
     }
     Ok(facts)
 }
@@ -148,31 +143,34 @@ struct StreamOptions<'a> {
 
 /// `null` is written too: an `Option` alone could not tell it from nothing.
 fn written<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
+    serde::Deserialize::deserialize(from).map(Some)
 }
 
 /// Makes `stream_options.include_usage` true, in the smallest way.
-fn ask_usage(text: &str, options: Option<&RawValue>) -> Option<Edit> {
-    let insert = |at: usize, what: &'static str| {
-        Some(Edit { range: at..at, text: Bytes::from_static(what.as_bytes()) })
+fn ask_usage(body: &[u8], options: Option<Range<usize>>) -> Option<Edit> {
+    let edit = |range: Range<usize>, what: &'static str| {
+        Some(Edit { range, text: Bytes::from_static(what.as_bytes()) })
     };
-    let Some(options) = options else {
+    let insert = |at: usize, what| edit(at..at, what);
+    let Some(span) = options else {
         // The object is not empty: it says `stream`.
-        return insert(text.find('{')? + 1, r#""stream_options":{"include_usage":true},"#);
+        return insert(
+            memchr::memchr(b'{', body)? + 1,
+            r#""stream_options":{"include_usage":true},"#,
+        );
     };
-    let span = span_of(text, options)?;
-    if options.get() == "null" {
-        let asked = Bytes::from_static(br#"{"include_usage":true}"#);
-        return Some(Edit { range: span, text: asked });
+    let options = str::from_utf8(body.get(span.clone())?).ok()?;
+    if options == "null" {
+        return edit(span, r#"{"include_usage":true}"#);
     }
     // Anything but an object is left for the provider to refuse.
-    let inner = options.get().strip_prefix('{')?;
-    let parsed: StreamOptions<'_> = serde_json::from_str(options.get()).ok()?;
+    let inner = options.strip_prefix('{')?;
+    let parsed: StreamOptions<'_> = serde_json::from_str(options).ok()?;
     match parsed.include_usage.map(RawValue::get) {
         Some("true") => None,
         Some(_) => {
-            let range = span_of(text, parsed.include_usage?)?;
-            Some(Edit { range, text: Bytes::from_static(b"true") })
+            let told = span_of(options, parsed.include_usage?)?;
+            edit(span.start + told.start..span.start + told.end, "true")
         }
         None if inner.trim_start().starts_with('}') => {
             insert(span.start + 1, r#""include_usage":true"#)

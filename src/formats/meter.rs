@@ -5,6 +5,7 @@
 //! providers for gzip at most.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
@@ -51,7 +52,7 @@ pub struct Reading {
     /// is stored it is always `None`: those tokens were counted when they were used.
     pub usage: Option<Usage>,
     /// The model that served.
-    pub model: Option<Box<str>>,
+    pub model: Option<Arc<str>>,
     /// How it ended.
     pub outcome: Outcome,
     /// What the provider stored for this request.

@@ -4,7 +4,11 @@
 //! The same resources stand below many prefixes (`/v1`, `/openai/v1`, `/api/v1`, `/inference/v1`,
 //! none), so a path is recognised at the leftmost segment from which it makes sense.
 
+mod kind;
+
 use std::ops::Range;
+
+pub use kind::EndpointKind;
 
 use http::{HeaderMap, HeaderName, Method};
 use smallvec::SmallVec;
@@ -79,6 +83,8 @@ impl Endpoint {
 pub struct PathFacts {
     /// What is asked for.
     pub endpoint: Endpoint,
+    /// The same in the configuration's words.
+    pub kind: EndpointKind,
     /// The wire format spoken there, which may be another than the provider's own (Gemini's
     /// `/v1beta/openai/…`, OpenRouter's `/api/v1/messages`).
     pub wire: Wire,
@@ -157,6 +163,7 @@ impl PathFacts {
     pub fn of(endpoint: Endpoint, wire: Wire) -> Self {
         Self {
             endpoint,
+            kind: EndpointKind::of(endpoint, &[]),
             wire,
             model: None,
             model_range: None,
@@ -256,6 +263,12 @@ fn recognise(
     segments: &Segments<'_>,
     at: usize,
 ) -> Option<PathFacts> {
+    let facts = meaning(shared, method, segments, at)?;
+    let kind = EndpointKind::of(facts.endpoint, segments.names().get(at..)?);
+    Some(PathFacts { kind, ..facts })
+}
+
+fn meaning(shared: Wire, method: &Method, segments: &Segments<'_>, at: usize) -> Option<PathFacts> {
     let names = segments.names().get(at..)?;
     let post = method == Method::POST;
     let of = |endpoint, wire| Some(PathFacts::of(endpoint, wire));

@@ -6,11 +6,13 @@
 //! without proving it right: where it cannot go on, it stops reading.
 
 mod level;
+mod whole;
 
 use memchr::memchr2;
 use smallvec::SmallVec;
 
-use super::tally::Tally;
+use super::json::find_structure;
+use super::tally::{Field, Tally};
 use level::Action;
 pub(super) use level::Level;
 
@@ -115,7 +117,10 @@ impl Skim {
         let mut rest = bytes;
         while let Some((&first, _)) = rest.split_first() {
             let used = match self.state {
-                State::Between => self.between(rest),
+                State::Between => {
+                    let whole = if first == b'{' { self.whole(rest, tally) } else { None };
+                    whole.unwrap_or_else(|| self.between(rest, tally))
+                }
                 State::Name => self.name(rest),
                 State::Colon => self.colon(first),
                 State::Text => self.text(rest, tally),
@@ -128,7 +133,20 @@ impl Skim {
         }
     }
 
-    fn between(&mut self, bytes: &[u8]) -> usize {
+    /// Reads an object at the top in one go, if all of it is there; says how long it is.
+    fn whole(&mut self, bytes: &[u8], tally: &mut Tally) -> Option<usize> {
+        let level = match self.entered.as_slice() {
+            [] => self.base,
+            // Of an array that streams, each element comes whole more often than not.
+            [(level, true)] => *level,
+            _ => return None,
+        };
+        let length = whole::read(bytes, level, self.entered.len(), tally)?;
+        self.end_value();
+        Some(length)
+    }
+
+    fn between(&mut self, bytes: &[u8], tally: &mut Tally) -> usize {
         let blank = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',');
         let Some(at) = bytes.iter().position(blank) else { return bytes.len() };
         let byte = bytes.get(at).copied().unwrap_or_default();
@@ -139,8 +157,7 @@ impl Skim {
                 self.state = State::Name;
             }
             (b'}', Some((_, false))) | (b']', Some((_, true))) => {
-                self.entered.pop();
-                self.end_value();
+                self.leave(tally);
             }
             (_, Some((_, false))) => self.state = State::Lost,
             (_, inside) => {
@@ -150,6 +167,15 @@ impl Skim {
             }
         }
         at + 1
+    }
+
+    /// Leaves a container at its end.
+    fn leave(&mut self, tally: &mut Tally) {
+        let left = self.entered.pop().is_some_and(|(level, _)| level.is_usage());
+        if left && !self.entered.last().is_some_and(|(level, _)| level.is_usage()) {
+            tally.keep(Field::UsageEnd, None);
+        }
+        self.end_value();
     }
 
     fn name(&mut self, bytes: &[u8]) -> usize {
@@ -293,22 +319,6 @@ impl Skim {
             }
         }
     }
-}
-
-/// The next quote, brace or bracket. What is looked through holds long runs without one (numbers of
-/// embeddings), so that whole blocks are tested at once, which the compiler vectorises.
-fn find_structure(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let structural = |byte: u8| byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
-    let mut at = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, &byte| any | structural(byte)) {
-            break;
-        }
-        at += BLOCK;
-    }
-    let rest = bytes.get(at..)?;
-    rest.iter().position(|&byte| structural(byte)).map(|found| at + found)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) struct Sse {
     events: u64,
 }
 
-/// An event that has ended.
+/// An event that has ended, or several that told nothing but output.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     /// Where in the bytes given, just behind its blank line.
@@ -77,13 +77,19 @@ impl Sse {
             if std::mem::take(&mut self.boundary.after_cr) && bytes.first() == Some(&b'\n') {
                 return Some(Ended { end: 1, usage_only: self.usage_only, held: Bytes::new() });
             }
+            let (events, end) = self.looker.pass_known(bytes, tally);
+            if events > 0 {
+                self.events += events;
+                self.usage_only = false;
+                return Some(Ended { end, usage_only: false, held: Bytes::new() });
+            }
             // What follows is whole more often than not, and then nothing need be copied.
-            if let Some(event) = Event::parse(bytes)
-                && event.length <= MAX_EVENT
+            if let Some((event, end)) = Event::parse(bytes)
+                && end <= MAX_EVENT
             {
-                let end = event.length;
-                self.boundary.after_cr = bytes.get(..end).is_some_and(|raw| raw.ends_with(b"\r"));
-                return Some(self.ended(end, &event, tally, Bytes::new()));
+                let raw = bytes.get(..end).unwrap_or_default();
+                self.boundary.after_cr = raw.ends_with(b"\r");
+                return Some(self.ended(raw, &event, tally, Bytes::new()));
             }
         }
         let found = self.boundary.find(bytes);
@@ -108,8 +114,9 @@ impl Sse {
         self.partial.extend_from_slice(part);
         let end = found?;
         let whole = Bytes::from(std::mem::take(&mut self.partial));
-        let event = Event::parse(&whole).unwrap_or_default();
-        Some(self.ended(end, &event, tally, whole.slice(..before)))
+        let (event, _) = Event::parse(&whole).unwrap_or_default();
+        let ended = self.ended(&whole, &event, tally, whole.slice(..before));
+        Some(Ended { end, ..ended })
     }
 
     /// Takes the end of the stream for the end of the event under way. The same as [`Sse::next`],
@@ -142,10 +149,10 @@ impl Sse {
         self.events
     }
 
-    fn ended(&mut self, end: usize, event: &Event<'_>, tally: &mut Tally, held: Bytes) -> Ended {
-        self.usage_only = self.looker.look(event.name, event.data.as_deref(), tally);
+    fn ended(&mut self, raw: &[u8], event: &Event<'_>, tally: &mut Tally, held: Bytes) -> Ended {
+        self.usage_only = self.looker.look(raw, event, tally);
         self.events += u64::from(event.data.is_some());
-        Ended { end, usage_only: self.usage_only, held }
+        Ended { end: raw.len(), usage_only: self.usage_only, held }
     }
 }
 
@@ -155,21 +162,19 @@ struct Event<'b> {
     name: &'b [u8],
     /// The data; its lines joined where there are several, `None` where there is none.
     data: Option<Cow<'b, [u8]>>,
-    /// How many bytes it has, its blank line included.
-    length: usize,
 }
 
 impl<'b> Event<'b> {
-    /// The event that `bytes` begin with; `None` if it does not end in them.
-    fn parse(bytes: &'b [u8]) -> Option<Self> {
+    /// The event that `bytes` begin with, and its length, its blank line included; `None` if it does not
+    /// end in them.
+    fn parse(bytes: &'b [u8]) -> Option<(Self, usize)> {
         let mut event = Self::default();
         let mut rest = bytes;
         loop {
             let (line, after) = rest.split_at_checked(memchr2(b'\n', b'\r', rest)?)?;
             rest = after.get(if after.starts_with(b"\r\n") { 2 } else { 1 }..)?;
             if line.is_empty() {
-                event.length = bytes.len() - rest.len();
-                return Some(event);
+                return Some((event, bytes.len() - rest.len()));
             }
             event.line(line);
         }

@@ -11,39 +11,43 @@ pub const MAX_ID_BYTES: usize = 256;
 /// How many ids of one request or answer are kept; the first ones decide.
 pub const MAX_IDS: usize = 32;
 
-/// What the ids of stored things begin with: OpenAI's and Anthropic's prefixes, Gemini's resource
-/// names; `assistant-` is a file of Azure's. `chatcmpl-` and `msg_` are left out: every chat has one and hardly any is stored.
-const PREFIXES: [&str; 29] = [
-    "resp_",
-    "rs_",
-    "conv_",
-    "file-",
-    "file_",
-    "upload_",
-    "batch_",
-    "msgbatch_",
-    "vs_",
-    "vsfb_",
-    "cntr_",
-    "container_",
-    "cfile_",
-    "ftjob-",
-    "ftckpt_",
-    "asst_",
-    "assistant-",
-    "thread_",
-    "run_",
-    "eval_",
-    "evalrun_",
-    "video_",
-    "skill_",
-    "files/",
-    "cachedContents/",
-    "batches/",
-    "fileSearchStores/",
-    "tunedModels/",
-    "interactions/",
-];
+/// Whether an id of something stored begins like that, up to and with its first `_`, `-` or `/`:
+/// OpenAI's and Anthropic's prefixes, Gemini's resource names; `assistant-` is a file of Azure's.
+/// `chatcmpl-` and `msg_` are left out: every chat has one and hardly any is stored.
+fn is_stored_kind(prefix: &str) -> bool {
+    matches!(
+        prefix,
+        "resp_"
+            | "rs_"
+            | "conv_"
+            | "file-"
+            | "file_"
+            | "upload_"
+            | "batch_"
+            | "msgbatch_"
+            | "vs_"
+            | "vsfb_"
+            | "cntr_"
+            | "container_"
+            | "cfile_"
+            | "ftjob-"
+            | "ftckpt_"
+            | "asst_"
+            | "assistant-"
+            | "thread_"
+            | "run_"
+            | "eval_"
+            | "evalrun_"
+            | "video_"
+            | "skill_"
+            | "files/"
+            | "cachedContents/"
+            | "batches/"
+            | "fileSearchStores/"
+            | "tunedModels/"
+            | "interactions/"
+    )
+}
 
 /// What names something stored in a query: the upload that a piece is sent to (Gemini), or the item
 /// of a list behind or before which it goes on (OpenAI, Anthropic).
@@ -67,7 +71,8 @@ impl StoredId {
 
     /// An id that an answer tells; `None` unless it begins as the ids of stored things do.
     pub fn made(text: &str) -> Option<Self> {
-        PREFIXES.iter().any(|prefix| text.starts_with(prefix)).then(|| Self::named(text)).flatten()
+        let end = text.bytes().position(|byte| b"_-/".contains(&byte))? + 1;
+        text.get(..end).filter(|prefix| is_stored_kind(prefix)).and_then(|_| Self::named(text))
     }
 
     /// The file behind a Gemini file URI (`https://…/v1beta/files/abc` is `files/abc`); `None` for

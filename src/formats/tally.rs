@@ -1,19 +1,26 @@
 //! What an answer has told so far.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::Deserialize;
 
-use super::scalar::Scalar;
+use super::scalar::{self, Scalar};
 use super::stored::{StoredId, StoredIds};
-use super::usage::Counts;
+use super::usage::{Count, Counts};
 
-/// The longest model name that is kept, in bytes.
-const MAX_MODEL_BYTES: usize = 256;
+/// The longest name that is kept, in bytes, quotes included.
+const MAX_NAME_BYTES: usize = 256;
 
 /// A member that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
-    /// Tokens used, in any wire format.
-    Usage,
+    /// Tokens used.
+    Count(Count),
+    /// Tokens billed.
+    Billed(Count),
+    /// The end of a usage object.
+    UsageEnd,
     /// The model that served.
     Model,
     /// An id that may be of something stored.
@@ -37,12 +44,12 @@ pub(super) enum Field {
 }
 
 /// What an answer has told so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Tally {
     /// Tokens, as told.
     pub(super) counts: Counts,
     /// The model that served.
-    pub(super) model: Option<Box<str>>,
+    pub(super) model: Option<Arc<str>>,
     /// Ids of what was stored.
     pub(super) stored: StoredIds,
     /// Bytes of output text, as JSON writes it.
@@ -57,6 +64,9 @@ pub(super) struct Tally {
     pub(super) kind: Option<Box<str>>,
     error_code: Option<Box<str>>,
     code: Option<Box<str>>,
+    /// What the usage object under way has told.
+    told: Counts,
+    billed: Counts,
 }
 
 impl Tally {
@@ -68,30 +78,34 @@ impl Tally {
     /// Takes a member's JSON; `None` stands for one too long to keep.
     pub(super) fn keep(&mut self, field: Field, raw: Option<&[u8]>) {
         match field {
-            Field::Usage => self.counts.merge(&Counts::read(raw.unwrap_or_default())),
+            Field::Count(count) => self.told.note(count, raw.and_then(scalar::count)),
+            Field::Billed(count) => self.billed.note(count, raw.and_then(scalar::count)),
+            Field::UsageEnd => {
+                self.counts.merge(&std::mem::take(&mut self.billed));
+                self.counts.merge(&std::mem::take(&mut self.told));
+            }
             Field::Model => self.model(raw),
             Field::Id => {
-                self.stored.extend(raw.and_then(short_text).and_then(|id| StoredId::made(&id)));
+                self.stored.extend(raw.and_then(name).and_then(|id| StoredId::made(&id)));
             }
             Field::Error => self.error(raw),
-            Field::Type => self.kind = raw.and_then(word),
-            Field::Code => self.code = raw.and_then(word),
-            Field::Finish => self.finish(raw.and_then(word)),
+            Field::Type => self.kind = raw.and_then(scalar::word).map(boxed),
+            Field::Code => self.code = raw.and_then(scalar::word).map(boxed),
+            Field::Finish => self.finish(raw.and_then(scalar::word)),
             Field::Feedback => self.finished |= raw.is_some_and(blocked),
-            Field::PromptEval => self.counts.input = raw.and_then(number).or(self.counts.input),
-            Field::Eval => self.counts.output = raw.and_then(number).or(self.counts.output),
+            Field::PromptEval => {
+                self.counts.input = raw.and_then(scalar::count).or(self.counts.input);
+            }
+            Field::Eval => self.counts.output = raw.and_then(scalar::count).or(self.counts.output),
             Field::Done => self.done |= raw == Some(b"true"),
         }
     }
 
     fn model(&mut self, raw: Option<&[u8]>) {
+        let Some(model) = raw.and_then(name) else { return };
         // Gemini names it in every chunk.
-        let known = self.model.as_ref().zip(raw).is_some_and(|(model, raw)| {
-            raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""))
-                == Some(model.as_bytes())
-        });
-        if !known {
-            self.model = raw.and_then(short_text).or_else(|| self.model.take());
+        if self.model.as_deref() != Some(&*model) {
+            self.model = Some(model.into());
         }
     }
 
@@ -105,13 +119,13 @@ impl Tally {
         self.error_code = told.and_then(ErrorTold::code).or_else(|| self.error_code.take());
     }
 
-    fn finish(&mut self, reason: Option<Box<str>>) {
+    fn finish(&mut self, reason: Option<Cow<'_, str>>) {
         let Some(reason) = reason else { return };
         self.finished = true;
         // OpenRouter's and Mistral's word, and DeepSeek's for having no capacity.
         if matches!(&*reason, "error" | "insufficient_system_resource") {
             self.failed = true;
-            self.error_code.get_or_insert(reason);
+            self.error_code.get_or_insert_with(|| boxed(reason));
         }
     }
 }
@@ -157,17 +171,13 @@ impl<'de> Deserialize<'de> for ErrorDetails {
     }
 }
 
-fn short_text(raw: &[u8]) -> Option<Box<str>> {
-    let fits = raw.len() <= MAX_MODEL_BYTES;
-    fits.then(|| serde_json::from_slice::<String>(raw).ok()).flatten().map(String::into_boxed_str)
+/// The name of a model or the id of something, unless it is too long to be one.
+fn name(raw: &[u8]) -> Option<Cow<'_, str>> {
+    if raw.len() <= MAX_NAME_BYTES { scalar::text(raw) } else { None }
 }
 
-fn number(raw: &[u8]) -> Option<u64> {
-    Scalar::read(raw).count()
-}
-
-fn word(raw: &[u8]) -> Option<Box<str>> {
-    Scalar::read(raw).word()
+fn boxed(text: Cow<'_, str>) -> Box<str> {
+    text.into_owned().into_boxed_str()
 }
 
 /// `promptFeedback` may hold ratings alone; with a reason it stands instead of an answer.

@@ -1,9 +1,6 @@
 //! How many tokens an answer says it used, in every provider's words.
 
-use serde::Deserialize;
-
 use super::path::PathFacts;
-use super::scalar::Scalar;
 use super::skim::{Level, Skim};
 use super::tally::Tally;
 use super::verdict::Usage;
@@ -31,13 +28,68 @@ pub(super) struct Counts {
     pub(super) total: Option<u64>,
 }
 
+/// What a number in a usage object counts. Of two words for the same, the one that ends in `Too` is
+/// not believed where both stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    Input,
+    InputToo,
+    Output,
+    OutputToo,
+    Total,
+    Cached,
+    CachedToo,
+    Written,
+    WrittenToo,
+    Reasoning,
+    ReasoningToo,
+    Tools,
+}
+
+impl Count {
+    /// What the number of that name counts, in any wire format.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            // OpenAI's chat, completions and embeddings, and those who copy them.
+            b"prompt_tokens" => Self::Input,
+            b"completion_tokens" => Self::Output,
+            b"total_tokens" => Self::Total,
+            b"cached_tokens" => Self::Cached,
+            b"cache_write_tokens" => Self::Written,
+            b"reasoning_tokens" => Self::Reasoning,
+            // OpenAI's Responses, images and transcriptions, and Anthropic's; then Gemini's.
+            b"input_tokens" | b"promptTokenCount" => Self::InputToo,
+            b"output_tokens" | b"candidatesTokenCount" => Self::OutputToo,
+            b"thinking_tokens" | b"thoughtsTokenCount" => Self::ReasoningToo,
+            b"toolUsePromptTokenCount" => Self::Tools,
+            b"cache_creation_input_tokens" => Self::WrittenToo,
+            // Anthropic's, DeepSeek's, Gemini's.
+            b"cache_read_input_tokens"
+            | b"prompt_cache_hit_tokens"
+            | b"cachedContentTokenCount" => Self::CachedToo,
+            _ => return None,
+        })
+    }
+}
+
 impl Counts {
-    /// Reads the JSON of a usage object, whatever its wire format; what it does not tell is `None`.
-    pub(super) fn read(raw: &[u8]) -> Self {
-        serde_json::from_slice::<Option<Told>>(raw)
-            .ok()
-            .flatten()
-            .map_or_else(Self::default, Told::counts)
+    /// Takes a number of a usage object.
+    pub(super) fn note(&mut self, count: Count, told: Option<u64>) {
+        let (place, too) = match count {
+            Count::Input => (&mut self.input, false),
+            Count::InputToo => (&mut self.input, true),
+            Count::Output => (&mut self.output, false),
+            Count::OutputToo => (&mut self.output, true),
+            Count::Total => (&mut self.total, false),
+            Count::Cached => (&mut self.cached, false),
+            Count::CachedToo => (&mut self.cached, true),
+            Count::Written => (&mut self.written, false),
+            Count::WrittenToo => (&mut self.written, true),
+            Count::Reasoning => (&mut self.reasoning, false),
+            Count::ReasoningToo => (&mut self.reasoning, true),
+            Count::Tools => (&mut self.tools, false),
+        };
+        *place = if too { place.or(told) } else { told.or(*place) };
     }
 
     /// Takes what `newer` tells.
@@ -86,104 +138,6 @@ impl Counts {
             _ => 0,
         };
         output.max(beside)
-    }
-}
-
-/// A usage object as it is written, all wire formats in one.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Told {
-    // OpenAI's chat, completions and embeddings, and those who copy them.
-    prompt_tokens: Scalar,
-    completion_tokens: Scalar,
-    total_tokens: Scalar,
-    prompt_tokens_details: Option<Details>,
-    completion_tokens_details: Option<Details>,
-    // DeepSeek's.
-    prompt_cache_hit_tokens: Scalar,
-    // OpenAI's Responses, images and transcriptions, and Anthropic's.
-    input_tokens: Scalar,
-    output_tokens: Scalar,
-    input_tokens_details: Option<Details>,
-    output_tokens_details: Option<Details>,
-    // Anthropic's alone.
-    cache_read_input_tokens: Scalar,
-    cache_creation_input_tokens: Scalar,
-    // Gemini's.
-    #[serde(rename = "promptTokenCount")]
-    prompt_token_count: Scalar,
-    #[serde(rename = "cachedContentTokenCount")]
-    cached_content_token_count: Scalar,
-    #[serde(rename = "candidatesTokenCount")]
-    candidates_token_count: Scalar,
-    #[serde(rename = "thoughtsTokenCount")]
-    thoughts_token_count: Scalar,
-    #[serde(rename = "toolUsePromptTokenCount")]
-    tool_use_prompt_token_count: Scalar,
-    // Cohere's: what the model read and wrote, and what is billed; the limits count the former.
-    tokens: Option<Pair>,
-    billed_units: Option<Pair>,
-    cached_tokens: Scalar,
-    // Groq's, inside `x_groq`.
-    usage: Option<Box<Told>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-#[expect(clippy::struct_field_names, reason = "the names are the providers'")]
-struct Details {
-    cached_tokens: Scalar,
-    cache_write_tokens: Scalar,
-    reasoning_tokens: Scalar,
-    thinking_tokens: Scalar,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Pair {
-    input_tokens: Scalar,
-    output_tokens: Scalar,
-}
-
-impl Told {
-    fn counts(self) -> Counts {
-        if let Some(inner) = self.usage {
-            return inner.counts();
-        }
-        let prompt = self.prompt_tokens_details.or(self.input_tokens_details).unwrap_or_default();
-        let written =
-            self.completion_tokens_details.or(self.output_tokens_details).unwrap_or_default();
-        let pair = self.tokens.or(self.billed_units).unwrap_or_default();
-        let first = |counts: &[&Scalar]| counts.iter().find_map(|count| count.count());
-        Counts {
-            input: first(&[
-                &self.prompt_tokens,
-                &self.input_tokens,
-                &self.prompt_token_count,
-                &pair.input_tokens,
-            ]),
-            cached: first(&[
-                &prompt.cached_tokens,
-                &self.cache_read_input_tokens,
-                &self.prompt_cache_hit_tokens,
-                &self.cached_content_token_count,
-                &self.cached_tokens,
-            ]),
-            written: first(&[&prompt.cache_write_tokens, &self.cache_creation_input_tokens]),
-            tools: self.tool_use_prompt_token_count.count(),
-            output: first(&[
-                &self.completion_tokens,
-                &self.output_tokens,
-                &self.candidates_token_count,
-                &pair.output_tokens,
-            ]),
-            reasoning: first(&[
-                &written.reasoning_tokens,
-                &written.thinking_tokens,
-                &self.thoughts_token_count,
-            ]),
-            total: self.total_tokens.count(),
-        }
     }
 }
 

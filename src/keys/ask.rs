@@ -99,6 +99,11 @@ impl Causes {
         self.0 == 1 << cause as u8
     }
 
+    /// Both together.
+    pub(super) const fn and_also(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub(super) const fn insert(&mut self, cause: Cause) {
         self.0 |= 1 << cause as u8;
     }

@@ -6,7 +6,8 @@ use crate::limits::{Binding, Cost};
 use super::ask::{Ask, Body, Causes, Choice, Nothing, Wait};
 use super::bits::{Bits, Dice};
 use super::group::{Standing, Why};
-use super::pool::{Access, KeyId, Pool, Probe, Reservation};
+use super::memo::Known;
+use super::pool::{Access, KeyId, Pool, Probe, Reservation, account};
 
 /// Groups drawn at random before all are looked at.
 const DRAWS: u32 = 4;
@@ -56,19 +57,20 @@ impl Pool {
             return Choice::Nothing(Nothing::AllForbidden);
         }
         let mut dice = Dice(ask.random);
-        if let Some(pick) = self.draw(&field, ask, &mut dice, now)
+        let known = self.recall(&field, ask, now);
+        if let Some(pick) = self.draw(&field, known.shut, ask, &mut dice, now)
             && let Some(reservation) = self.take(pick, ask, &mut dice, now)
         {
             return Choice::Send(reservation);
         }
-        self.choose_among_all(&field, ask, &mut dice, now)
+        self.choose_among_all(&field, &known, ask, &mut dice, now)
     }
 
     pub(super) fn field(&mut self, ask: &Ask<'_>, now: Moment) -> Field {
         let slot = self.models.find(ask.model).unwrap_or_else(|| self.meet(ask.model));
         let named = self.callers.iter().find(|(name, _)| **name == *ask.caller);
         let access = named.map_or(self.anyone, |(_, access)| *access);
-        let must = ask.stored_in.filter(|id| self.group_id(id.slot) == Some(*id));
+        let must = ask.stored_in.filter(|id| self.groups.id(id.slot) == Some(*id));
         let (mut keys, mut groups) = (Bits::EMPTY, Bits::EMPTY);
         if let Some(model) = self.models.get_mut(slot) {
             model.tick(now);
@@ -83,23 +85,37 @@ impl Pool {
     /// A model name that is new here.
     fn meet(&mut self, name: &str) -> u8 {
         let slot = self.models.insert(name, self.groups.len());
-        for group in self.groups.iter_mut().flatten() {
+        for group in self.groups.touch_all() {
             group.forget_cell(slot);
         }
         self.connect_model(slot);
         slot
     }
 
-    /// The quick way: the preferred group, else the better of two.
-    fn draw(&mut self, field: &Field, ask: &Ask<'_>, dice: &mut Dice, now: Moment) -> Option<Pick> {
+    /// What is known of groups that were looked at before, and have not been touched since.
+    fn recall(&self, field: &Field, ask: &Ask<'_>, now: Moment) -> Known {
+        let Some(model) = self.models.get(field.model) else { return Known::default() };
+        let among = field.groups.without(ask.tried.groups);
+        model.memo.recall(&ask.cost, among, field.open, &self.groups, now)
+    }
+
+    /// The quick way: the preferred group, else the better of two. `shut` are known to be.
+    fn draw(
+        &mut self,
+        field: &Field,
+        shut: Bits,
+        ask: &Ask<'_>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<Pick> {
         let model = field.model;
         let keys = match ask.body {
             Body::Replayable => field.open,
             Body::Once => field.open.and(self.rack.good),
         };
         let closed = self.models.get(model)?.closed;
-        let mut groups = field.groups.without(closed).without(ask.tried.groups);
-        let preferred = ask.preferred.filter(|id| self.group_id(id.slot) == Some(*id));
+        let mut groups = field.groups.without(closed).without(shut).without(ask.tried.groups);
+        let preferred = ask.preferred.filter(|id| self.groups.id(id.slot) == Some(*id));
         if let Some(id) = preferred.filter(|id| groups.contains(id.slot)) {
             let pick = Pick { group: id.slot, keys, model };
             if let Some(Standing::Open(_)) = self.look(pick, &ask.cost, now) {
@@ -128,16 +144,30 @@ impl Pool {
     /// remembered for the next one.
     fn look(&mut self, pick: Pick, cost: &Cost, now: Moment) -> Option<Standing> {
         self.looked += 1;
-        let Self { groups, models, spec, .. } = self;
-        let group = groups.get_mut(usize::from(pick.group))?.as_mut()?;
-        if group.keys.and(pick.keys).is_empty() {
+        let terms = self.terms();
+        let Self { groups, models, spec, counted, .. } = self;
+        let head = groups.head(pick.group);
+        if head.keys.and(pick.keys).is_empty() {
             return None;
         }
+        let group = groups.get_mut(pick.group)?;
         let model = models.get_mut(pick.model)?;
-        group.cell_or_make((pick.model, &model.name), &spec.limits, spec.learning);
+        if let Some(known) = model.memo.standing(cost, pick.group, head.version, now) {
+            return Some(known);
+        }
+        let made = group.make_cell((pick.model, &model.name), &spec.limits, terms);
+        if made.is_some()
+            && !counted.is_empty()
+            && let Some(now) = terms.now(now)
+        {
+            counted.restore(group, (pick.model, &model.name), now);
+        }
         let standing = group.standing(pick.model, cost, now);
-        if let Standing::Shut(until, Why { for_all: true, .. }) = standing {
-            model.shut(pick.group, until);
+        if let Standing::Shut(until, why) = standing {
+            model.memo.note(cost, pick.group, head.version, until, why);
+            if why.for_all {
+                model.shut(pick.group, until);
+            }
         }
         Some(standing)
     }
@@ -146,11 +176,12 @@ impl Pool {
     fn choose_among_all(
         &mut self,
         field: &Field,
+        known: &Known,
         ask: &Ask<'_>,
         dice: &mut Dice,
         now: Moment,
     ) -> Choice {
-        let survey = self.survey(field, ask, now);
+        let survey = self.survey(field, known, ask, now);
         let chosen = survey.best.map(|(group, _)| group).or(survey.due);
         let chosen = chosen.map(|group| Pick { group, keys: field.open, model: field.model });
         if let Some(pick) = chosen
@@ -159,7 +190,7 @@ impl Pool {
             return Choice::Send(reservation);
         }
         if let Some((until, slot, why)) = survey.untried
-            && let Some(group) = self.group_id(slot)
+            && let Some(group) = self.groups.id(slot)
         {
             return Choice::Wait(Wait {
                 until,
@@ -186,9 +217,11 @@ impl Pool {
         })
     }
 
-    fn survey(&mut self, field: &Field, ask: &Ask<'_>, now: Moment) -> Survey {
-        let mut survey = Survey::default();
-        for slot in field.groups.iter() {
+    fn survey(&mut self, field: &Field, known: &Known, ask: &Ask<'_>, now: Moment) -> Survey {
+        let mut survey = Survey { causes: known.causes, ..Survey::default() };
+        let memo = self.models.get(field.model).map(|model| &model.memo);
+        survey.untried = known.soonest.and_then(|(at, slot)| Some((at, slot, memo?.why(slot)?)));
+        for slot in field.groups.without(known.shut).iter() {
             self.survey_one(slot, field, ask, now, &mut survey);
         }
         survey
@@ -221,9 +254,8 @@ impl Pool {
         now: Moment,
         survey: &mut Survey,
     ) {
-        let Some(Some(group)) = self.groups.get(usize::from(slot)) else { return };
         let Some(model) = self.models.get(field.model) else { return };
-        let allowed = group.keys.and(model.keys).and(field.access.keys);
+        let allowed = self.groups.head(slot).keys.and(model.keys).and(field.access.keys);
         let valid = allowed.without(self.rack.disabled);
         let permitted = valid.and(field.keys);
         if permitted.is_empty() {
@@ -283,15 +315,14 @@ impl Pool {
         now: Moment,
     ) -> Option<Reservation> {
         let Pick { group: slot, keys, model } = pick;
-        let group_id = self.group_id(slot)?;
-        let group = self.groups.get_mut(usize::from(slot))?.as_mut()?;
-        let mut keys = keys.and(group.keys);
+        let group_id = self.groups.id(slot)?;
+        let mut keys = keys.and(self.groups.head(slot).keys);
         let sure = keys.without(self.rack.due);
         if ask.body == Body::Once && !sure.is_empty() {
             keys = sure;
         }
         let key = self.rack.weights.draw(keys, dice)?;
-        group.version += 1;
+        let group = self.groups.touch(slot)?;
         let probing = group.probe(model, now);
         let cell = group.cell_mut(model)?;
         let own = cell.ledger.take(&ask.cost, now);
@@ -302,6 +333,7 @@ impl Pool {
         }
         let due = self.rack.due.contains(key);
         self.rack.sent(key, now);
+        self.watch(account(slot, model), &ask.cost, now);
         self.in_flight += 1;
         let generation = self.rack.get(key)?.generation;
         Some(Reservation {

@@ -46,7 +46,7 @@ impl Pool {
             let mut survey = Survey::default();
             self.survey_one(slot, &field, ask, now, &mut survey);
             let Some((obstacle, limit, until)) = obstacle(&survey) else { continue };
-            let Some(Some(group)) = self.groups.get(usize::from(slot)) else { continue };
+            let Some(group) = self.groups.get(slot) else { continue };
             reasons.push(Reason { group: group.name.clone(), obstacle, limit, until });
         }
         reasons

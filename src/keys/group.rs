@@ -2,10 +2,9 @@
 
 use smallvec::SmallVec;
 
-use crate::clock::Moment;
-use crate::limits::{Binding, Blocked, Cost, Holds, Learning, Ledger};
+use crate::clock::{Moment, Now};
+use crate::limits::{Binding, Blocked, Cost, Holds, Ledger, Terms};
 
-use super::bits::Bits;
 use super::circuit::Circuit;
 use super::gate::{Cause, Door, Gate};
 use super::spec::{LimitSpec, Pattern, Reach, rules_for};
@@ -15,7 +14,6 @@ use super::spec::{LimitSpec, Pattern, Reach, rules_for};
 pub(super) struct Group {
     pub(super) name: Box<str>,
     pub(super) generation: u32,
-    pub(super) keys: Bits,
     /// Closed by quota, billing and suspension.
     pub(super) gate: Gate,
     /// Rate limits of the whole group.
@@ -24,15 +22,13 @@ pub(super) struct Group {
     pub(super) common: Vec<Common>,
     next_common: u32,
     cells: Vec<Option<Box<Cell>>>,
-    /// Counts what happens to it, so that what was worked out before can be told from what holds.
-    pub(super) version: u64,
 }
 
 /// A limit that several models draw on together.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) id: u32,
-    models: Vec<Pattern>,
+    pub(super) models: Vec<Pattern>,
     pub(super) ledger: Ledger,
 }
 
@@ -45,17 +41,6 @@ pub(super) struct Cell {
     /// Closed by a quota of this model alone.
     pub(super) quota: Gate,
     pub(super) circuit: Circuit,
-    /// The latest answer that was no, for those who ask again.
-    refusal: Option<Refusal>,
-}
-
-/// A request of that cost cannot be carried before `until`, unless something happens before.
-#[derive(Clone, Copy, Debug)]
-struct Refusal {
-    version: u64,
-    cost: Cost,
-    until: Moment,
-    why: Why,
 }
 
 /// Whether a group can carry a request now.
@@ -86,61 +71,57 @@ impl Group {
         Self {
             name: name.into(),
             generation,
-            keys: Bits::EMPTY,
             gate: Gate::default(),
             holds: Holds::default(),
             common: Vec::new(),
             next_common: 0,
             cells: Vec::new(),
-            version: 0,
         }
     }
 
     /// The configuration changed.
-    pub(super) fn revise(&mut self, limits: &[LimitSpec], learning: Learning, now: Moment) {
-        self.version += 1;
+    pub(super) fn revise(&mut self, limits: &[LimitSpec], terms: Terms, now: Moment) {
         let together = |limit: &&LimitSpec| limit.reach == Reach::Together;
         let name = &*self.name;
         let mut common = Vec::new();
         for limit in limits.iter().filter(together).filter(|limit| limit.holds_for(name)) {
             let same = self.common.iter().position(|common| common.models == limit.models);
             if let Some(mut kept) = same.map(|index| self.common.swap_remove(index)) {
-                kept.ledger.revise(&limit.rules, learning, now);
+                kept.ledger.revise(&limit.rules, terms, now);
                 common.push(kept);
             } else {
                 self.next_common += 1;
-                let ledger = Ledger::new(&limit.rules, learning);
+                let ledger = Ledger::new(&limit.rules, terms);
                 common.push(Common { id: self.next_common, models: limit.models.clone(), ledger });
             }
         }
         self.common = common;
     }
 
-    /// The cell of a model, made where there is none. `model` is its slot and its name.
-    pub(super) fn cell_or_make(
+    /// Makes the cell of a model, if there is none: then it is returned. `model` is its slot and its
+    /// name.
+    pub(super) fn make_cell(
         &mut self,
         model: (u8, &str),
         limits: &[LimitSpec],
-        learning: Learning,
-    ) {
+        terms: Terms,
+    ) -> Option<&mut Cell> {
         let index = usize::from(model.0);
         if self.cells.get(index).is_some_and(Option::is_some) {
-            return;
+            return None;
         }
         if self.cells.len() <= index {
             self.cells.resize_with(index + 1, || None);
         }
         let rules = rules_for(limits, &self.name, model.1);
         let cell = Cell {
-            ledger: Ledger::new(&rules, learning),
+            ledger: Ledger::new(&rules, terms),
             common: self.common_of(model.1),
             quota: Gate::default(),
             circuit: Circuit::default(),
-            refusal: None,
         };
-        if let Some(place) = self.cells.get_mut(index) {
-            *place = Some(Box::new(cell));
-        }
+        let place = self.cells.get_mut(index)?;
+        Some(place.insert(Box::new(cell)))
     }
 
     /// The configuration changed: so do the limits of this model.
@@ -148,14 +129,22 @@ impl Group {
         &mut self,
         model: (u8, &str),
         limits: &[LimitSpec],
-        learning: Learning,
+        terms: Terms,
         now: Moment,
     ) {
         let common = self.common_of(model.1);
         let rules = rules_for(limits, &self.name, model.1);
         if let Some(cell) = self.cell_mut(model.0) {
-            cell.ledger.revise(&rules, learning, now);
+            cell.ledger.revise(&rules, terms, now);
             cell.common = common;
+        }
+    }
+
+    /// What the wall's clock reads.
+    pub(super) fn set_wall(&mut self, now: Now) {
+        let own = self.cells.iter_mut().flatten().map(|cell| &mut cell.ledger);
+        for ledger in own.chain(self.common.iter_mut().map(|common| &mut common.ledger)) {
+            ledger.set_wall(now);
         }
     }
 
@@ -182,28 +171,7 @@ impl Group {
 
     /// Whether a request of that cost can be carried now. Where several things are in the way, the
     /// one that ends last is told.
-    ///
-    /// The one at the head of a queue asks again whenever something happens; all groups to which
-    /// nothing did answer from memory.
     pub(super) fn standing(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
-        let version = self.version;
-        let Some(cell) = self.cell_mut(model) else { return Standing::Open(FREE_UNKNOWN) };
-        if let Some(refusal) = cell.refusal.filter(|refusal| refusal.version == version)
-            && refusal.cost == *cost
-            && now < refusal.until
-        {
-            return Standing::Shut(refusal.until, refusal.why);
-        }
-        let standing = self.work_out(model, cost, now);
-        if let Standing::Shut(until, why) = standing
-            && let Some(cell) = self.cell_mut(model)
-        {
-            cell.refusal = Some(Refusal { version, cost: *cost, until, why });
-        }
-        standing
-    }
-
-    fn work_out(&mut self, model: u8, cost: &Cost, now: Moment) -> Standing {
         let Self { gate, holds, common, cells, .. } = self;
         let Some(cell) = cells.get_mut(usize::from(model)).and_then(Option::as_deref_mut) else {
             return Standing::Open(FREE_UNKNOWN);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::clock::Moment;
 
 use super::bits::Bits;
+use super::memo::Memo;
 
 /// Model names, interned. The table is bounded: the name asked for least recently makes way.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct Model {
     /// Groups known to carry nothing for it before `wake`, or until something happens to them.
     pub(super) closed: Bits,
     pub(super) wake: Moment,
+    /// What was found of groups for a request that could not be carried.
+    pub(super) memo: Memo,
 }
 
 /// A model for as long as it stays in the table.
@@ -67,6 +70,7 @@ impl Models {
             forbidden_until: Vec::new(),
             closed: Bits::EMPTY,
             wake: Moment::NEVER,
+            memo: Memo::default(),
         };
         let slot = if self.list.len() < bound {
             self.list.push(model);

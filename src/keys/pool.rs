@@ -1,13 +1,18 @@
 //! The pool of one provider: its keys, their quota groups, and all that is known of them.
 
-use crate::clock::Moment;
-use crate::formats::Sample;
-use crate::limits::{self, Cost};
+use crate::clock::{Moment, Now};
+use crate::formats::{Sample, Usage};
+use crate::limits::{self, Account, Cost, Demand, Kinship, Terms};
+
+use smallvec::SmallVec;
 
 use super::bits::{Bits, Weights};
-use super::group::{Common, Group};
+use super::counted::Counted;
+use super::group::Common;
+use super::groups::Groups;
 use super::models::{ModelId, Models};
 use super::rack::Rack;
+use super::report::Event;
 use super::spec::Spec;
 
 /// The keys of one provider, the quota groups they draw on, and all that is known of them.
@@ -20,14 +25,18 @@ use super::spec::Spec;
 pub struct Pool {
     pub(super) spec: Spec,
     pub(super) rack: Rack,
-    pub(super) groups: Vec<Option<Group>>,
+    pub(super) groups: Groups,
     pub(super) group_weights: Weights,
-    pub(super) group_generation: u32,
     pub(super) models: Models,
     /// Who may use what: those that the keys name, and everybody else.
     pub(super) callers: Vec<(Box<str>, Access)>,
     pub(super) anyone: Access,
     pub(super) in_flight: u64,
+    /// What the wall's clock read when somebody last said.
+    wall: Option<Now>,
+    /// What was counted before the process began, for limits that nobody has asked for yet.
+    pub(super) counted: Counted,
+    kinship: Kinship,
     /// Groups looked at for the latest choice: what a choice costs.
     pub(super) looked: u32,
 }
@@ -94,13 +103,32 @@ impl Pool {
         pool
     }
 
-    /// The answer to that request carried these samples. To be called before it is settled.
-    pub fn observe(&mut self, reservation: &Reservation, samples: &[Sample], now: Moment) {
-        let model = reservation.model;
-        if self.models.live(model).is_none() {
-            return;
+    /// What the wall's clock reads. Limits that end with a day or month of the calendar go by it, so it
+    /// is to be told before such a pool is used, and every few minutes, for clocks are put right.
+    pub fn set_wall(&mut self, now: Now) {
+        self.wall = Some(now);
+        for group in self.groups.touch_all() {
+            group.set_wall(now);
         }
-        let Some(group) = live(&mut self.groups, reservation.group) else { return };
+    }
+
+    /// How its ledgers are kept.
+    pub(super) const fn terms(&self) -> Terms {
+        let Spec { learning, charging, sharing, .. } = self.spec;
+        Terms { learning, charging, sharing, wall: self.wall }
+    }
+
+    /// The answer to that request carried these samples. To be called before it is settled.
+    pub fn observe(
+        &mut self,
+        reservation: &Reservation,
+        samples: &[Sample],
+        now: Moment,
+    ) -> Option<Event> {
+        let model = reservation.model;
+        self.models.live(model)?;
+        let group = self.groups.live(reservation.group)?;
+        let mut own_samples: SmallVec<[Sample; 4]> = SmallVec::new();
         for sample in samples {
             let own = group.cell(model.slot).is_some_and(|cell| cell.ledger.counts(sample));
             let shared = reservation.common.iter().find_map(|(id, part)| {
@@ -112,10 +140,64 @@ impl Pool {
                 if let Some(common) = group.common.get_mut(index) {
                     common.ledger.observe(part, &[*sample], now);
                 }
-            } else if let Some(cell) = group.cell_mut(model.slot) {
-                cell.ledger.observe(&reservation.own, &[*sample], now);
+            } else {
+                own_samples.push(*sample);
             }
         }
+        let cell = group.cell_mut(model.slot)?;
+        let drift = cell.ledger.observe(&reservation.own, &own_samples, now)?;
+        let other = self.kinship.observed(reservation.account(), &drift)?;
+        let other = self.groups.id(u8::try_from(other).ok()?)?;
+        Some(Event::SharedQuota(reservation.group, other))
+    }
+
+    /// So many output tokens of that request have been seen so far. To be called now and then while
+    /// an answer streams: what goes beyond its reservation is charged at once.
+    pub fn flow(&mut self, reservation: &mut Reservation, output: u64, now: Moment) {
+        let model = self.model_name(reservation.model);
+        let so_far = self.spec.charging.flowed(model, reservation.cost(), output);
+        let known = self.models.live(reservation.model).is_some();
+        let Some(group) = self.groups.live(reservation.group) else { return };
+        for (id, part) in &mut reservation.common {
+            if let Some(common) = group.common.iter_mut().find(|common| common.id == *id) {
+                common.ledger.flow(part, &so_far, now);
+            }
+        }
+        if let Some(cell) = group.cell_mut(reservation.model.slot).filter(|_| known) {
+            cell.ledger.flow(&mut reservation.own, &so_far, now);
+        }
+    }
+
+    /// The first byte of that request's streamed answer came. Where headers say nothing, how long it
+    /// took tells whether the provider has more to do than it can. Not to be called for an answer
+    /// that is not streamed: that takes as long as it is long.
+    pub fn first_byte(&mut self, reservation: &Reservation, now: Moment) {
+        let known = self.models.live(reservation.model).is_some();
+        let Some(group) = self.groups.live(reservation.group) else { return };
+        if let Some(cell) = group.cell_mut(reservation.model.slot).filter(|_| known) {
+            cell.ledger.began(&reservation.own, now);
+        }
+    }
+
+    /// A request was sent.
+    pub(super) fn watch(&mut self, account: Account, cost: &Cost, now: Moment) {
+        self.kinship.sent(account, cost, now);
+    }
+
+    /// That slot is another group's from now on.
+    pub(super) fn forget_group(&mut self, slot: u8) {
+        self.kinship.forget_group(slot.into());
+    }
+
+    /// What a request of that model will take from the provider's limits.
+    pub fn cost(&self, model: &str, demand: &Demand) -> Cost {
+        self.spec.charging.reserve(model, demand)
+    }
+
+    /// What that request is charged, now that its usage is known.
+    pub fn charged(&self, reservation: &Reservation, usage: &Usage) -> Cost {
+        let model = self.model_name(reservation.model);
+        self.spec.charging.settle(model, reservation.cost(), usage)
     }
 
     /// It was never sent: everything goes back.
@@ -140,7 +222,7 @@ impl Pool {
             self.rack.release(key.slot, own.at(), now);
         }
         let known = self.models.live(model).is_some();
-        let Some(group) = live(&mut self.groups, id) else { return };
+        let Some(group) = self.groups.live(id) else { return };
         for (id, part) in common {
             if let Some(common) = group.common.iter_mut().find(|common| common.id == id) {
                 close(&mut common.ledger, part, end, now);
@@ -163,8 +245,14 @@ impl Pool {
 
     /// The name of a group, as long as it is in the pool.
     pub fn group_name(&self, group: GroupId) -> Option<&str> {
-        let found = self.groups.get(usize::from(group.slot))?.as_ref();
+        let found = self.groups.get(group.slot);
         found.filter(|found| found.generation == group.generation).map(|found| &*found.name)
+    }
+
+    /// The name of a model, as long as it is in the table.
+    fn model_name(&self, id: ModelId) -> &str {
+        let model = self.models.get(id.slot).filter(|model| model.generation == id.generation);
+        model.map_or("", |model| &*model.name)
     }
 
     /// Requests under way.
@@ -174,7 +262,7 @@ impl Pool {
 
     /// How many quota groups it has.
     pub fn groups(&self) -> usize {
-        self.groups.iter().flatten().count()
+        self.groups.iter().count()
     }
 
     fn key(&self, id: KeyId) -> Option<&super::rack::Key> {
@@ -186,12 +274,9 @@ impl Pool {
     }
 }
 
-/// The group of that id, for something that happens to it.
-pub(super) fn live(groups: &mut [Option<Group>], id: GroupId) -> Option<&mut Group> {
-    let group = groups.get_mut(usize::from(id.slot))?.as_mut();
-    let group = group.filter(|group| group.generation == id.generation)?;
-    group.version += 1;
-    Some(group)
+/// What one model of one group counts together.
+pub(super) fn account(group: u8, model: u8) -> Account {
+    Account { group: group.into(), model: model.into() }
 }
 
 fn close(ledger: &mut limits::Ledger, part: limits::Reservation, end: End<'_>, now: Moment) {
@@ -232,7 +317,11 @@ impl Reservation {
         self.probe
     }
 
-    /// What was taken for it.
+    fn account(&self) -> Account {
+        account(self.group.slot, self.model.slot)
+    }
+
+    /// What is taken for it so far.
     pub const fn cost(&self) -> &Cost {
         self.own.cost()
     }

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use crate::clock::Moment;
 
 use super::bits::Bits;
-use super::group::Group;
-use super::pool::{Access, GroupId, KeyId, Pool};
+use super::pool::{Access, KeyId, Pool};
 use super::rack::NewKey;
 use super::secret::Fingerprint;
-use super::spec::{KeySpec, Spec};
+use super::spec::{KeySpec, LimitSpec, Spec};
 
 /// What became of the keys of a [`Spec`].
 #[derive(Clone, Debug, Default)]
@@ -121,43 +120,22 @@ impl Pool {
                 None => members.push((name, Bits::one(id.slot))),
             }
         }
-        for place in &mut self.groups {
-            let stays = place.as_ref().is_some_and(|group| {
-                let now = members.iter().find(|(name, _)| **name == *group.name);
-                now.is_some_and(|(_, keys)| !keys.and(group.keys).and(stayed).is_empty())
-            });
-            if !stays {
-                *place = None;
-            }
-        }
+        self.groups.retain(|group, before| {
+            let now = members.iter().find(|(name, _)| **name == *group.name);
+            now.is_some_and(|(_, keys)| !keys.and(before).and(stayed).is_empty())
+        });
         for (name, keys) in members {
-            let slot = self.group_slot(name);
-            if let Some(Some(group)) = self.groups.get_mut(usize::from(slot)) {
-                group.keys = keys;
+            let (slot, new) = self.groups.find_or_make(name);
+            if new {
+                self.forget_group(slot);
             }
+            self.groups.set_keys(slot, keys);
             for key in keys.iter() {
                 if let Some(key) = self.rack.get_mut(key) {
                     key.group = slot;
                 }
             }
         }
-    }
-
-    /// The slot of that group, made where there is none. There are never more groups than keys.
-    fn group_slot(&mut self, name: &str) -> u8 {
-        let named = |place: &Option<Group>| place.as_ref().is_some_and(|g| *g.name == *name);
-        if let Some(slot) = self.groups.iter().position(named) {
-            return u8::try_from(slot).unwrap_or(u8::MAX);
-        }
-        self.group_generation = self.group_generation.wrapping_add(1);
-        let group = Group::new(name, self.group_generation);
-        let empty = self.groups.iter().position(Option::is_none);
-        let slot = empty.unwrap_or(self.groups.len());
-        match self.groups.get_mut(slot) {
-            Some(place) => *place = Some(group),
-            None => self.groups.push(Some(group)),
-        }
-        u8::try_from(slot).unwrap_or(u8::MAX)
     }
 
     /// Works out again whatever follows from the configuration.
@@ -179,11 +157,25 @@ impl Pool {
         for slot in models {
             self.connect_model(slot);
         }
+        self.revise_limits(now);
+    }
+
+    /// Other limits hold now; the keys stay as they are.
+    pub fn set_limits(&mut self, limits: Vec<LimitSpec>, now: Moment) {
+        self.spec.limits = limits;
+        self.revise_limits(now);
+        for model in &mut self.models.list {
+            (model.closed, model.wake) = (Bits::EMPTY, Moment::NEVER);
+        }
+    }
+
+    fn revise_limits(&mut self, now: Moment) {
+        let terms = self.terms();
         let Self { groups, models, spec, .. } = self;
-        for group in groups.iter_mut().flatten() {
-            group.revise(&spec.limits, spec.learning, now);
+        for group in groups.touch_all() {
+            group.revise(&spec.limits, terms, now);
             for (slot, model) in (0..=u8::MAX).zip(&models.list) {
-                group.revise_cell((slot, &model.name), &spec.limits, spec.learning, now);
+                group.revise_cell((slot, &model.name), &spec.limits, terms, now);
             }
         }
     }
@@ -224,11 +216,6 @@ impl Pool {
         for gone in model.forbidden.without(self.rack.present).iter() {
             model.permit(gone);
         }
-    }
-
-    pub(super) fn group_id(&self, slot: u8) -> Option<GroupId> {
-        let group = self.groups.get(usize::from(slot))?.as_ref()?;
-        Some(GroupId { slot, generation: group.generation })
     }
 }
 

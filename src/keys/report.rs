@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::formats::{Judgement, Scope, Verdict};
 
 use super::gate::{Cause, News, Waits};
-use super::pool::{GroupId, KeyId, Pool, Reservation, live};
+use super::pool::{GroupId, KeyId, Pool, Reservation};
 use super::rack::KeyState;
 
 /// Something worth a log line, a metric, or waking somebody up.
@@ -26,6 +26,9 @@ pub enum Event {
     BreakerOpened(GroupId, Moment),
     /// It closed.
     BreakerClosed(GroupId),
+    /// What the second group spends is missing in the first: the two seem to draw on the same limits,
+    /// and ought to be one group.
+    SharedQuota(GroupId, GroupId),
 }
 
 /// A quota that says no reset is looked at again after this.
@@ -48,7 +51,7 @@ impl Pool {
         let news = News { sent, told: judgement.retry_at, now, random };
         match judgement.verdict {
             Verdict::Ok | Verdict::RequestInvalid => {
-                self.carried(attempt);
+                self.carried(attempt, now);
                 self.worked(attempt, now)
             }
             Verdict::RateLimited => {
@@ -76,20 +79,24 @@ impl Pool {
                 }
                 event
             }
-            Verdict::Overloaded | Verdict::ServerError => self.failed(attempt, &news),
+            Verdict::Overloaded | Verdict::ServerError => {
+                self.strain(attempt, judgement.verdict, now);
+                self.failed(attempt, &news)
+            }
             Verdict::Timeout | Verdict::ConnectFailed | Verdict::MidStream => {
+                self.strain(attempt, judgement.verdict, now);
                 self.failed(attempt, &News { told: None, ..news })
             }
         }
     }
 
     /// No rate limit stood in the way.
-    fn carried(&mut self, attempt: &Reservation) {
+    fn carried(&mut self, attempt: &Reservation, now: Moment) {
         let known = self.models.live(attempt.model).is_some();
-        let Some(group) = live(&mut self.groups, attempt.group) else { return };
+        let Some(group) = self.groups.live(attempt.group) else { return };
         group.holds.carried(attempt.at());
         if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
-            cell.ledger.carried(&attempt.own);
+            cell.ledger.carried(&attempt.own, now);
         }
     }
 
@@ -99,7 +106,7 @@ impl Pool {
         let sent = attempt.at();
         let id = attempt.group;
         let known = self.models.live(attempt.model).is_some();
-        let group = live(&mut self.groups, id)?;
+        let group = self.groups.live(id)?;
         let mut reopened = group.gate.passed(sent);
         if let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) {
             reopened |= cell.quota.passed(sent);
@@ -125,7 +132,7 @@ impl Pool {
     /// The provider answered: its breaker can close.
     fn alive(&mut self, attempt: &Reservation, now: Moment) -> Option<Event> {
         let model = self.models.live(attempt.model)?;
-        let group = live(&mut self.groups, attempt.group)?;
+        let group = self.groups.live(attempt.group)?;
         let cell = group.cell_mut(attempt.model.slot)?;
         if !cell.circuit.answered(&self.spec.breaker, attempt.at(), now) {
             return None;
@@ -136,7 +143,7 @@ impl Pool {
 
     fn hold(&mut self, attempt: &Reservation, judgement: &Judgement, news: &News) {
         let slot = attempt.group.slot;
-        let Some(group) = live(&mut self.groups, attempt.group) else { return };
+        let Some(group) = self.groups.live(attempt.group) else { return };
         let (dimension, retry_at) = (judgement.dimension, judgement.retry_at);
         if judgement.scope == Scope::Group {
             let until = group.holds.set(dimension, retry_at, news.sent, news.now, news.random);
@@ -162,7 +169,7 @@ impl Pool {
         news: &News,
     ) -> Option<Event> {
         let slot = attempt.group.slot;
-        let group = live(&mut self.groups, attempt.group)?;
+        let group = self.groups.live(attempt.group)?;
         self.models.reopen(slot);
         let (new, until) = if scope == Scope::Group {
             let new = group.gate.close(cause, waits, news);
@@ -192,6 +199,18 @@ impl Pool {
         }
     }
 
+    /// It may be that the provider has too many of our requests at once.
+    fn strain(&mut self, attempt: &Reservation, verdict: Verdict, now: Moment) {
+        let known = self.models.live(attempt.model).is_some();
+        let Some(group) = self.groups.live(attempt.group) else { return };
+        let Some(cell) = group.cell_mut(attempt.model.slot).filter(|_| known) else { return };
+        if verdict == Verdict::Overloaded {
+            cell.ledger.overloaded(&attempt.own, now);
+        } else if verdict != Verdict::ConnectFailed {
+            cell.ledger.failed(&attempt.own, now);
+        }
+    }
+
     fn failed(&mut self, attempt: &Reservation, news: &News) -> Option<Event> {
         if self.has_key(attempt.key) {
             self.rack.release(attempt.key.slot, news.sent, news.now);
@@ -199,7 +218,7 @@ impl Pool {
         let slot = attempt.group.slot;
         let model = self.models.live(attempt.model)?;
         model.closed.remove(slot);
-        let group = live(&mut self.groups, attempt.group)?;
+        let group = self.groups.live(attempt.group)?;
         let circuit = &mut group.cell_mut(attempt.model.slot)?.circuit;
         let opened = circuit.failed(&self.spec.breaker, news);
         let until = circuit.gate.closure()?.until();

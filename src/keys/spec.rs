@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub use crate::formats::Pattern;
-use crate::limits::{Learning, Rule};
+use crate::limits::{Charging, Learning, Rule, Sharing};
 
 use super::secret::Fingerprint;
 
@@ -16,6 +16,10 @@ pub struct Spec {
     pub limits: Vec<LimitSpec>,
     /// Whether what is written is only the prior.
     pub learning: Learning,
+    /// How the provider charges.
+    pub charging: Charging,
+    /// Who else draws on the same limits.
+    pub sharing: Sharing,
     /// When a model of a quota group is given a rest.
     pub breaker: Breaker,
 }
@@ -114,9 +118,9 @@ pub fn rules_for(limits: &[LimitSpec], group: &str, model: &str) -> Vec<Rule> {
                 other.measure == rule.measure && other.window == rule.window
             };
             match chosen.iter_mut().find(same) {
-                Some(held) if held.0 <= exactness => *held = (exactness, *rule),
+                Some(held) if held.0 <= exactness => *held = (exactness, rule.clone()),
                 Some(_) => {}
-                None => chosen.push((exactness, *rule)),
+                None => chosen.push((exactness, rule.clone())),
             }
         }
     }

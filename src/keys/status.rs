@@ -104,7 +104,7 @@ impl Pool {
             if state == KeyState::Healthy && !forbidden.is_empty() {
                 state = KeyState::Forbidden;
             }
-            let group = self.groups.get(usize::from(key.group)).and_then(Option::as_ref);
+            let group = self.groups.get(key.group);
             KeyStatus {
                 id: KeyId { slot, generation: key.generation },
                 name: key.name.clone(),
@@ -114,9 +114,7 @@ impl Pool {
                 forbidden,
             }
         });
-        let groups = (0..=u8::MAX).zip(&self.groups);
-        let groups =
-            groups.filter_map(|(slot, group)| Some(self.group_status(slot, group.as_ref()?, now)));
+        let groups = self.groups.iter().map(|(slot, group)| self.group_status(slot, group, now));
         Status {
             keys: keys.collect(),
             groups: groups.collect(),
@@ -142,7 +140,7 @@ impl Pool {
 
     fn next_change(&self, now: Moment) -> Option<Moment> {
         let slots = 0..=u8::MAX;
-        let groups = self.groups.iter().flatten();
+        let groups = self.groups.iter().map(|(_, group)| group);
         let of_groups = groups.flat_map(|group| {
             let cells = slots.clone().zip(&self.models.list);
             let cells = cells.filter_map(|(slot, _)| group.cell(slot)).flat_map(|cell| {
@@ -158,7 +156,7 @@ impl Pool {
 }
 
 /// A request that costs some of everything.
-const ANY: Cost = Cost { requests: 1, tokens: 1, input: 1, output: 1 };
+const ANY: Cost = Cost { requests: 1, tokens: 1, input: 1, output: 1, money: 1 };
 
 fn model_status(name: &str, cell: &Cell, now: Moment) -> ModelStatus {
     let (state, until) = state_of(&cell.quota, cell.ledger.held_until(&ANY), now);

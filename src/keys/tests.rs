@@ -36,7 +36,7 @@ fn spec(names: &[&str]) -> Spec {
 }
 
 fn per_minute(dimension: Dimension, amount: u64) -> Rule {
-    Rule { measure: Measure::Of(dimension), amount, window: MINUTE }
+    Rule { measure: Measure::Of(dimension), amount, window: MINUTE.into() }
 }
 
 fn limit(rules: &[Rule]) -> LimitSpec {
@@ -194,7 +194,7 @@ fn ask<'a>(model: &'a str, tried: &'a Tried) -> Ask<'a> {
     Ask {
         model,
         caller: "default",
-        cost: Cost { requests: 1, tokens: 100, input: 60, output: 40 },
+        cost: Cost { tokens: 100, input: 60, output: 40, ..Cost::REQUEST },
         tried,
         preferred: None,
         stored_in: None,

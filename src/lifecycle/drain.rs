@@ -100,11 +100,19 @@ impl Drain {
     /// Waits for the moment at which the listener is to be closed and every connection to end with
     /// the request it is in: the beginning of a gateway's drain, the end of a sidecar's.
     pub async fn closing(&self) {
-        let closes = match self.mode {
+        self.reached(self.closes()).await;
+    }
+
+    /// Whether that moment has come.
+    pub fn is_closing(&self) -> bool {
+        *self.phase.borrow() >= self.closes()
+    }
+
+    fn closes(&self) -> Phase {
+        match self.mode {
             DrainMode::Gateway => Phase::Draining,
             DrainMode::Sidecar => Phase::Over,
-        };
-        self.reached(closes).await;
+        }
     }
 
     /// Waits until it is over: whatever is still open may be dropped.

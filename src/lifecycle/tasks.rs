@@ -1,5 +1,6 @@
 //! The only way to spawn a task, so that the end waits for each.
 
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 
 use super::census::Census;
@@ -20,11 +21,11 @@ impl Tasks {
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         let counted = self.0.enter();
-        tokio::spawn(async move {
-            let output = future.await;
+        // An async block would keep room for the future twice.
+        tokio::spawn(future.map(move |output| {
             drop(counted);
             output
-        })
+        }))
     }
 
     /// How many have not ended.

@@ -1,413 +1,225 @@
-//! One limit as a continuously refilled bucket.
+//! A bucket that refills evenly.
 //!
 //! The level is kept as the moment at which the bucket will be full if nothing more is taken: what
 //! is missing is that moment's distance, so refilling costs nothing and never drifts. A distance of
-//! more than one window is debt, and is carried.
-
-use std::time::Duration;
+//! more than the depth is debt, and is carried.
 
 use crate::clock::Moment;
-use crate::formats::Dimension;
 
-use super::ledger::{ratio, share};
-use super::level::Level;
-use super::rule::{Learning, Measure, Rule};
+use super::fill::{Need, Sight, Size};
 
-/// One limit: `amount` units refilled evenly over `window` nanoseconds.
+/// `size.amount` units come back in `size.window`, and as many as come back in `depth` are held.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
-    pub(super) dimension: Dimension,
-    amount: u64,
-    window: u64,
+    size: Size,
+    /// How much it holds, in nanoseconds of refilling: a whole window's, unless the provider has shown
+    /// to hold less.
+    depth: u64,
     /// When it is full again, in nanoseconds; the past means full.
     full_at: u64,
     /// The wrapping sum of all corrections of `full_at` that were no charge. A mark is `full_at`
     /// less this, so that a prediction made earlier can be read with what was learned since.
     moved: u64,
-    /// What is written.
-    pub(super) configured: Option<u64>,
-    /// Whether that is only the prior.
-    learning: Learning,
-    /// What the provider said.
-    pub(super) told: Told,
     /// The last charge that found it full: what was taken before has been refilled since.
     full_seq: u64,
     /// The last charge before amount or window changed: marks from before mean nothing any more.
     scaled_seq: u64,
-    last_sent: Moment,
+    shallow: Shallow,
 }
 
-/// What the provider's headers said of a limit.
+/// Signs that the bucket holds less than a whole window's refill.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    /// The limit; zero if it never said.
-    pub(super) limit: u64,
-    /// How often in a row it said just that.
-    times: u8,
-    /// The charge that its latest word answers.
-    pub(super) seq: u64,
-    /// When it said so.
-    at: Moment,
-    /// Answers since in which it said nothing.
-    silent: u8,
-    /// The window that limit, rest and reset imply, and how often in a row.
-    guess: u64,
+struct Shallow {
+    /// How often in a row there was less than half of what was believed.
     votes: u8,
+    /// The most that was there on these occasions.
+    most: u64,
 }
 
-/// Why something cannot be taken now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Short {
-    /// It can at that moment.
-    Until(Moment),
-    /// It is more than the limit can ever hold.
-    Oversized,
+/// What was found of the depth.
+#[derive(PartialEq)]
+enum Depth {
+    Same,
+    Changed,
 }
 
-/// What the provider had left when it admitted a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sight {
-    /// The charge of that request, and when it was sent.
-    pub(super) seq: u64,
-    pub(super) sent: Moment,
-    /// The mark taken with that charge, if this bucket was there.
-    pub(super) mark: Option<u64>,
-    /// Units that were sent after that request.
-    pub(super) sent_after: u64,
-    /// The newest charge of all.
-    pub(super) latest: u64,
-}
-
-/// Larger amounts are absurd, and are read as this.
-const MAX_AMOUNT: u64 = 1_000_000_000_000_000;
-/// A longer window, or a reset further away, is absurd: a month and a day.
-pub(super) const LONGEST: Duration = Duration::from_hours(32 * 24);
-const SHORTEST: Duration = Duration::from_millis(1);
 /// Debt is remembered for this many windows, so that one absurd figure cannot close a limit for ever.
 const OVERDRAFT_WINDOWS: u64 = 16;
-/// A full bucket may be overdrawn by a quarter: what is reserved is an estimate.
-const DOUBT: u64 = 4;
-/// A limit that the provider has told this often in a row is a fact.
+/// As often in a row is a fact.
 const CERTAIN: u8 = 3;
-/// A provider's word is acted on without any further sign for this long.
-const TRUST: Duration = Duration::from_mins(10);
-/// A pair of rest and reset says something of the window only if this much is missing: the rest is
-/// a whole number, and one unit of fifty is two per cent.
-const TELLING_UNITS: u64 = 50;
-const TELLING_RESET: u64 = 100_000_000;
+/// A bucket that holds more than a fifth of a window is not told from one that others draw on.
+const SHALLOW: u64 = 5;
 
 impl Bucket {
-    /// A limit that is written down.
-    pub(super) fn configured(dimension: Dimension, rule: &Rule, learning: Learning) -> Self {
-        let amount = rule.amount.clamp(1, MAX_AMOUNT);
-        let blank = Self::blank(dimension, amount, rule.window);
-        Self { configured: Some(amount), learning, ..blank }
-    }
-
-    /// A limit that only the provider's headers told of.
-    pub(super) fn learned(dimension: Dimension, window: Duration, now: Moment) -> Self {
-        Self { last_sent: now, ..Self::blank(dimension, MAX_AMOUNT, window) }
-    }
-
-    fn blank(dimension: Dimension, amount: u64, window: Duration) -> Self {
-        let window = window.clamp(SHORTEST, LONGEST);
+    pub(super) const fn full(size: Size) -> Self {
         Self {
-            dimension,
-            amount,
-            window: u64::try_from(window.as_nanos()).unwrap_or(u64::MAX),
+            size,
+            depth: size.window,
             full_at: 0,
             moved: 0,
-            configured: None,
-            learning: Learning::On,
-            told: Told::default(),
             full_seq: 0,
             scaled_seq: 0,
-            last_sent: Moment::ZERO,
+            shallow: Shallow { votes: 0, most: 0 },
         }
     }
 
-    /// The configuration changed: it says something else, or nothing any more.
-    pub(super) fn reconfigure(
-        &mut self,
-        amount: Option<u64>,
-        learning: Learning,
-        latest: u64,
-        now: Moment,
-    ) {
-        if (self.configured, self.learning) == (amount, learning) {
-            return;
-        }
-        (self.configured, self.learning) = (amount, learning);
-        if self.told.limit == 0 {
-            self.rescale(amount.unwrap_or(MAX_AMOUNT), self.window, latest, now);
-        } else if learning == Learning::Off {
-            self.forget(latest);
-        }
+    pub(super) const fn depth(&self) -> u64 {
+        self.depth
     }
 
-    /// Whether both count the same in the same window.
-    pub(super) fn same(&self, other: &Self) -> bool {
-        self.dimension == other.dimension && self.window == other.window
-    }
-
-    /// Whether anything is known of this limit at all.
-    pub(super) const fn known(&self) -> bool {
-        self.configured.is_some() || self.told.limit > 0
-    }
-
-    pub(super) const fn amount(&self) -> u64 {
-        self.amount
-    }
-
-    pub(super) const fn window(&self) -> Duration {
-        Duration::from_nanos(self.window)
-    }
-
-    /// Output is metered as it is produced: it is charged when it is settled, and until then only
-    /// counted as pending. Everything else is charged when it is sent.
-    pub(super) const fn metered(&self) -> bool {
-        matches!(self.dimension, Dimension::OutputTokens)
-    }
-
-    /// Whether `units` can be taken now, with `pending` units taken and not charged yet.
-    pub(super) fn check(
-        &mut self,
-        units: u64,
-        pending: u64,
-        latest: u64,
-        now: Moment,
-    ) -> Result<(), Short> {
-        if units == 0 || !self.known() {
-            return Ok(());
-        }
-        let Some(mut short) = self.shortfall(units, pending, now) else { return Ok(()) };
-        if self.told.limit > 0 {
-            if self.told.silent >= CERTAIN && now >= self.told.at + TRUST {
-                self.forget(latest);
-                return self.check(units, pending, latest, now);
-            }
-            // Nothing was sent for so long only because of what was told: see whether it still holds.
-            let probe = self.last_sent + TRUST;
-            if now >= probe {
-                return Ok(());
-            }
-            if let Short::Until(until) = &mut short {
-                *until = probe.min(*until);
-            }
-        }
-        Err(short)
-    }
-
-    fn shortfall(&self, units: u64, pending: u64, now: Moment) -> Option<Short> {
-        let need = if self.metered() {
-            self.nanos(pending).saturating_add(1)
-        } else if units <= self.amount {
-            self.nanos(units)
-        } else if self.certain() && units > self.amount + self.amount / DOUBT {
-            return Some(Short::Oversized);
-        } else {
-            self.window
+    /// When what is needed will be there; the past if it is. What is more than it ever holds passes
+    /// when it is full, and leaves it in debt.
+    pub(super) fn ready_at(&self, need: Need, ahead: u64) -> u64 {
+        let need = match need {
+            Need::Units(units) => self.size.nanos(units).min(self.depth),
+            Need::MoreThan(units) => self.size.nanos(units).saturating_add(1),
         };
-        let at = Moment::from_nanos(self.full_at.saturating_add(need).saturating_sub(self.window));
-        (at > now).then_some(Short::Until(at))
+        self.full_at.saturating_add(ahead).saturating_add(need).saturating_sub(self.depth)
     }
 
-    /// Whether a request that is larger can be refused for good: what is written is only a prior
-    /// as long as the provider may say otherwise.
-    fn certain(&self) -> bool {
-        self.learning == Learning::Off || self.told.times >= CERTAIN
+    /// What is missing, in nanoseconds of refilling.
+    pub(super) const fn missing(&self, now: Moment) -> u64 {
+        self.full_at.saturating_sub(now.as_nanos())
     }
 
-    /// A request that costs `units` is sent.
-    pub(super) fn take(&mut self, units: u64, seq: u64, now: Moment) {
-        self.last_sent = now;
-        if !self.metered() {
-            self.charge(units, seq, now);
-        }
+    pub(super) fn used(&self, now: Moment) -> u64 {
+        self.size.units(self.missing(now))
     }
 
-    /// The mark of the charge just made.
-    pub(super) const fn mark(&self) -> u64 {
-        self.full_at.wrapping_sub(self.moved)
-    }
-
-    /// A request was answered; what its headers say is heard separately.
-    pub(super) const fn answered(&mut self) {
-        self.told.silent = self.told.silent.saturating_add(1);
-    }
-
-    /// The request behind charge `seq`, for which `reserved` units were taken, used `actual`.
-    pub(super) fn settle(
-        &mut self,
-        reserved: u64,
-        actual: u64,
-        seq: u64,
-        latest: u64,
-        now: Moment,
-    ) {
-        if self.metered() {
-            self.charge(actual, latest, now);
-        } else if seq <= self.told.seq {
-            // The provider has told its own figure since.
-        } else if actual > reserved {
-            self.charge(actual - reserved, latest, now);
-        } else {
-            self.refund(reserved - actual, seq);
-        }
-    }
-
-    fn charge(&mut self, units: u64, seq: u64, now: Moment) {
-        if units == 0 {
-            return;
-        }
+    pub(super) fn charge(&mut self, units: u64, seq: u64, now: Moment) {
         if self.full_at <= now.as_nanos() {
             self.full_at = now.as_nanos();
             self.full_seq = seq;
         }
-        self.full_at = self.full_at.saturating_add(self.nanos(units)).min(self.furthest(now));
+        let more = self.size.nanos(units);
+        self.full_at = self.full_at.saturating_add(more).min(self.furthest(now));
     }
 
-    fn refund(&mut self, units: u64, seq: u64) {
+    pub(super) fn refund(&mut self, units: u64, seq: u64) {
         if seq < self.full_seq {
             return; // it was full since: time has given it back already
         }
-        let back = self.nanos(units).min(self.full_at);
-        self.full_at -= back;
-        self.moved = self.moved.wrapping_sub(back);
+        self.forward(self.size.nanos(units));
     }
 
-    /// The provider refused the request behind charge `seq` and said when it would have carried it:
-    /// then the level was just `units`.
-    pub(super) fn refused(&mut self, units: u64, seq: u64, retry_at: Moment, now: Moment) {
-        if seq <= self.told.seq || retry_at.since(now) > self.window() {
-            return;
-        }
-        self.refund(units, seq);
-        self.told.seq = seq;
-        let missing = self.window - self.nanos(units.min(self.amount)).min(self.window);
-        let full_at = retry_at.as_nanos().saturating_add(missing).min(self.furthest(now));
+    pub(super) const fn mark(&self) -> u64 {
+        self.full_at.wrapping_sub(self.moved)
+    }
+
+    /// The provider said that just `units` are there at `at`.
+    pub(super) fn holds(&mut self, units: u64, at: Moment, now: Moment) {
+        let missing = self.depth - self.size.nanos(units).min(self.depth);
+        let full_at = at.as_nanos().saturating_add(missing).min(self.furthest(now));
         if let Some(more) = full_at.checked_sub(self.full_at) {
-            self.full_at = full_at;
-            self.moved = self.moved.wrapping_add(more);
+            self.back(more, now);
         }
     }
 
-    /// The provider told that `spent` units of its limit were missing when it admitted a request.
-    pub(super) fn observe(&mut self, spent: u64, sight: &Sight, now: Moment) {
-        let truth = sight.sent.as_nanos().saturating_add(self.nanos(spent.min(self.amount)));
-        if let Some(mark) = sight.mark.filter(|_| sight.seq > self.scaled_seq) {
-            let predicted = mark.wrapping_add(self.moved).max(sight.sent.as_nanos());
-            if truth >= predicted {
-                let more = truth - predicted;
-                self.full_at = self.full_at.max(sight.sent.as_nanos()).saturating_add(more);
-                self.moved = self.moved.wrapping_add(more);
-            } else if sight.seq >= self.full_seq {
-                let less = (predicted - truth).min(self.full_at);
-                self.full_at -= less;
-                self.moved = self.moved.wrapping_sub(less);
-            }
-        } else {
-            self.full_at = truth;
-            if !self.metered() {
-                self.full_at = self.full_at.saturating_add(self.nanos(sight.sent_after));
-            }
+    /// The provider told how much was left when it admitted a request. Returns by how much less that
+    /// was than was believed, in nanoseconds of refilling, where the two can be compared.
+    pub(super) fn observe(&mut self, sight: &Sight, now: Moment) -> Option<i64> {
+        let sent = sight.sent.as_nanos();
+        let missing = self.told_missing(sight);
+        let Some(mark) = sight.mark.filter(|_| sight.seq > self.scaled_seq) else {
+            let missing = missing.saturating_sub(self.size.window - self.depth);
+            let since = self.size.nanos(sight.sent_after);
+            self.full_at = sent.saturating_add(missing).saturating_add(since);
+            self.full_at = self.full_at.min(self.furthest(now));
             self.scaled_seq = sight.latest;
-        }
-        self.full_at = self.full_at.min(self.furthest(now));
-    }
-
-    /// Takes down what the provider said its limit is. Whether it is news depends on the order in
-    /// which requests were sent: an answer overtaken by a later request's is old news.
-    pub(super) fn hear(&mut self, limit: Option<u64>, sight: &Sight, now: Moment) -> bool {
-        self.told.silent = 0;
-        if sight.seq <= self.told.seq {
-            return false;
-        }
-        let limit = limit.unwrap_or(self.amount).clamp(1, MAX_AMOUNT);
-        if limit != self.amount {
-            self.rescale(limit, self.window, sight.latest, now);
-        }
-        let times = if self.told.limit == limit { self.told.times } else { 0 };
-        let times = times.saturating_add(1).min(CERTAIN);
-        self.told = Told { limit, times, seq: sight.seq, at: now, ..self.told };
-        true
-    }
-
-    /// Takes down the window that a rest and its reset imply, and returns it once it has come out
-    /// the same three times and is not the one that was believed.
-    pub(super) fn vote(&mut self, implied: Option<u64>) -> Option<u64> {
-        let implied = implied?;
-        let again = alike(implied, self.told.guess);
-        self.told.votes = if again { self.told.votes.saturating_add(1) } else { 1 };
-        self.told.guess = implied;
-        (self.told.votes >= CERTAIN && !alike(implied, self.window)).then_some(implied)
-    }
-
-    /// The window in which this many units would be refilled, given how long `missing` ones take.
-    pub(super) fn implied_window(limit: u64, missing: u64, reset: Duration) -> Option<u64> {
-        let reset = u64::try_from(reset.as_nanos()).ok()?;
-        if missing < TELLING_UNITS || reset < TELLING_RESET {
             return None;
+        };
+        let believed = mark.wrapping_add(self.moved).saturating_sub(sent);
+        let shift = self.sound(believed, missing, now);
+        let predicted = mark.wrapping_add(self.moved).max(sent);
+        let truth = sent.saturating_add(missing.saturating_sub(self.size.window - self.depth));
+        if truth >= predicted {
+            self.full_at = self.full_at.max(sent);
+            self.back(truth - predicted, now);
+        } else if sight.seq >= self.full_seq {
+            self.forward(predicted - truth);
         }
-        let window = u128::from(limit) * u128::from(reset) / u128::from(missing);
-        u64::try_from(window).ok().filter(|window| u128::from(*window) <= LONGEST.as_nanos())
+        let drift = signed(truth.saturating_sub(predicted), predicted.saturating_sub(truth));
+        Some(drift).filter(|_| shift == Depth::Same)
     }
 
-    pub(super) fn rescale(&mut self, amount: u64, window: u64, latest: u64, now: Moment) {
-        let debt = u128::from(self.full_at.saturating_sub(now.as_nanos()));
-        let missing = (debt * u128::from(self.amount)).div_ceil(u128::from(self.window));
-        self.amount = amount;
-        self.window = window;
-        self.scaled_seq = latest;
-        let missing = u64::try_from(missing).unwrap_or(u64::MAX);
-        self.full_at = now.as_nanos().saturating_add(self.nanos(missing)).min(self.furthest(now));
+    /// Where the provider's reset is the time to the full bucket (OpenAI's is, to the nanosecond), it
+    /// is more exact than a rest in whole units.
+    fn told_missing(&self, sight: &Sight) -> u64 {
+        let missing = self.size.nanos(self.size.amount.saturating_sub(sight.left));
+        let exact = sight.reset.filter(|reset| reset.abs_diff(missing) <= self.size.nanos(1));
+        exact.unwrap_or(missing)
     }
 
-    /// Goes back to what is written, or to knowing nothing. The level that was told goes with the
-    /// rest: the bucket counts as full.
-    pub(super) fn forget(&mut self, latest: u64) {
-        self.told = Told { seq: self.told.seq, ..Told::default() };
-        self.amount = self.configured.unwrap_or(MAX_AMOUNT);
+    /// How deep is it? Where there is again and again far less than was believed, and never much, the
+    /// provider holds no whole window's worth (OpenAI's rate-limit guide: 60,000 a minute may be
+    /// enforced as 1,000 a second).
+    fn sound(&mut self, believed: u64, missing: u64, now: Moment) -> Depth {
+        let believed = self.depth.saturating_sub(believed);
+        let told = self.size.window.saturating_sub(missing);
+        if told > self.depth {
+            self.shallow = Shallow::default();
+            self.set_depth(told.saturating_add(told / 2), now);
+            return Depth::Changed;
+        }
+        self.shallow.most = self.shallow.most.max(told);
+        if believed / 2 > told {
+            self.shallow.votes = self.shallow.votes.saturating_add(1);
+        }
+        let most = self.shallow.most + self.shallow.most / 8 + self.size.nanos(1);
+        if most >= self.size.window / SHALLOW {
+            self.shallow = Shallow::default();
+        } else if self.shallow.votes >= CERTAIN {
+            self.shallow = Shallow::default();
+            self.set_depth(most, now);
+            return Depth::Changed;
+        }
+        Depth::Same
+    }
+
+    /// What is above a lower brim was never there, and what a higher one adds is missing.
+    fn set_depth(&mut self, depth: u64, now: Moment) {
+        let depth = depth.min(self.size.window);
+        if depth > self.depth {
+            self.full_at = self.full_at.max(now.as_nanos());
+            self.back(depth - self.depth, now);
+        } else {
+            self.forward(self.depth - depth);
+        }
+        self.depth = depth;
+    }
+
+    /// Another amount or window: as many units are missing as before.
+    pub(super) fn resize(&mut self, size: Size, latest: u64, now: Moment) {
+        let missing = self.size.units(self.missing(now));
+        *self = Self { size, depth: size.window, scaled_seq: latest, ..*self };
+        self.shallow = Shallow::default();
+        self.full_at = now.as_nanos().saturating_add(size.nanos(missing)).min(self.furthest(now));
+    }
+
+    pub(super) const fn fill_up(&mut self, latest: u64) {
         (self.full_at, self.scaled_seq) = (0, latest);
+        (self.depth, self.shallow) = (self.size.window, Shallow { votes: 0, most: 0 });
     }
 
-    /// How much is left, of 1,024; none when in debt.
-    pub(super) fn free(&self, pending: u64, now: Moment) -> u32 {
-        share(self.window.saturating_sub(self.missing(pending, now)), self.window)
+    fn back(&mut self, more: u64, now: Moment) {
+        let full_at = self.full_at.saturating_add(more).min(self.furthest(now));
+        self.moved = self.moved.wrapping_add(full_at.saturating_sub(self.full_at));
+        self.full_at = full_at;
     }
 
-    /// What is told of it.
-    pub(super) fn level(&self, pending: u64, now: Moment) -> Level {
-        Level {
-            measure: Measure::Of(self.dimension),
-            window: self.window(),
-            level: 1.0 - ratio(self.missing(pending, now), self.window),
-            configured: self.configured,
-            learned: (self.told.limit > 0).then_some(self.told.limit),
-        }
+    fn forward(&mut self, less: u64) {
+        let less = less.min(self.full_at);
+        self.full_at -= less;
+        self.moved = self.moved.wrapping_sub(less);
     }
 
-    /// How long until it would be full, in nanoseconds.
-    fn missing(&self, pending: u64, now: Moment) -> u64 {
-        let pending = if self.metered() { self.nanos(pending) } else { 0 };
-        self.full_at.saturating_sub(now.as_nanos()).saturating_add(pending)
-    }
-
-    /// How long it takes to refill `units`, in nanoseconds.
-    pub(super) fn nanos(&self, units: u64) -> u64 {
-        if let Some(product) = units.checked_mul(self.window) {
-            return product / self.amount;
-        }
-        let product = u128::from(units) * u128::from(self.window);
-        u64::try_from(product / u128::from(self.amount)).unwrap_or(u64::MAX)
-    }
-
-    const fn furthest(&self, now: Moment) -> u64 {
-        now.as_nanos().saturating_add(self.window.saturating_mul(OVERDRAFT_WINDOWS))
+    fn furthest(&self, now: Moment) -> u64 {
+        now.as_nanos().saturating_add(self.size.window.saturating_mul(OVERDRAFT_WINDOWS))
     }
 }
 
-/// Within two per cent of each other.
-pub(super) const fn alike(a: u64, b: u64) -> bool {
-    a.abs_diff(b) <= b / 50
+/// What `plus` has more than `minus`; one of them is zero.
+pub(super) fn signed(plus: u64, minus: u64) -> i64 {
+    let to_signed = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+    to_signed(plus) - to_signed(minus)
 }

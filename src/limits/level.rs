@@ -17,8 +17,13 @@ pub struct Level {
     pub level: f64,
     /// What is written.
     pub configured: Option<u64>,
-    /// What the provider told.
+    /// What the provider told; of concurrency, what it has shown to carry.
     pub learned: Option<u64>,
+    /// How long until nothing is left if it goes on being used as it is, by everybody; `None` if that
+    /// is not to be expected.
+    pub exhausted_in: Option<Duration>,
+    /// Sidecars that it is taken to be shared by, this one included.
+    pub replicas: u32,
 }
 
 impl Level {
@@ -35,7 +40,7 @@ impl Level {
 
 /// The configuration's word for a limit: `tokensPerMinute`. Windows that it cannot name, learned
 /// from headers, are called by the next longer one that it can.
-pub(super) fn limit_name(measure: Measure, window: Duration) -> &'static str {
+pub fn limit_name(measure: Measure, window: Duration) -> &'static str {
     const REQUESTS: [&str; 5] = [
         "requestsPerSecond",
         "requestsPerMinute",
@@ -59,8 +64,11 @@ pub(super) fn limit_name(measure: Measure, window: Duration) -> &'static str {
         "outputTokensPerDay",
         "outputTokensPerMonth",
     ];
+    const COST: [&str; 5] =
+        ["costPerSecond", "costPerMinute", "costPerHour", "costPerDay", "costPerMonth"];
     let [second, minute, hour, day, month] = match measure {
         Measure::Concurrency => return "concurrency",
+        Measure::Cost => COST,
         Measure::Of(Dimension::Requests) => REQUESTS,
         Measure::Of(Dimension::Tokens) => TOKENS,
         Measure::Of(Dimension::InputTokens) => INPUT,

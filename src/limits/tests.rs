@@ -16,7 +16,7 @@ fn secs(seconds: u64) -> Moment {
 }
 
 fn rule(dimension: Dimension, amount: u64, window: Duration) -> Rule {
-    Rule { measure: Measure::Of(dimension), amount, window }
+    Rule::new(Measure::Of(dimension), amount, window)
 }
 
 fn per_minute(dimension: Dimension, amount: u64) -> Rule {
@@ -24,7 +24,7 @@ fn per_minute(dimension: Dimension, amount: u64) -> Rule {
 }
 
 fn tokens(tokens: u64) -> Cost {
-    Cost { requests: 1, tokens, input: tokens, output: 0 }
+    Cost { tokens, input: tokens, ..Cost::REQUEST }
 }
 
 fn sample(dimension: Dimension, limit: u64, remaining: u64) -> Sample {
@@ -119,7 +119,7 @@ fn a_refund_does_not_return_what_time_has_returned() {
 
 #[test]
 fn concurrency_is_a_limit_like_the_others() {
-    let rule = Rule { measure: Measure::Concurrency, amount: 2, window: Duration::ZERO };
+    let rule = Rule::concurrency(2);
     let mut ledger = Ledger::new(&[rule], Learning::Off);
     let first = ledger.reserve(&tokens(1), secs(0)).unwrap();
     ledger.reserve(&tokens(1), secs(0)).map(drop).unwrap();
@@ -179,12 +179,14 @@ fn refusals_without_a_hint_hold_for_one_second_growing_to_a_minute() {
     for _ in 0..8 {
         let refused = ledger.reserve(&tokens(10), now).unwrap();
         let until = ledger.refuse(&refused, None, None, now, 0);
+        ledger.settle(refused, &Cost::REQUEST, now);
         waits.push(until.since(now).as_secs());
         now = until;
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     let carried = ledger.reserve(&tokens(10), now + MINUTE).unwrap();
-    ledger.carried(&carried);
+    ledger.carried(&carried, now + MINUTE);
+    ledger.settle(carried, &tokens(10), now + MINUTE);
     let refused = ledger.reserve(&tokens(10), now + MINUTE).unwrap();
     let until = ledger.refuse(&refused, None, None, now + MINUTE, 0);
     assert_eq!(until, now + MINUTE + Duration::from_secs(1), "a success begins anew");

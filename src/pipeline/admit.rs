@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::attempt::{Admitted, Trial};
-use super::charge;
 use super::desk::Found;
 use super::entry::InBody;
 use crate::clock::Moment;
-use crate::formats::Dialect;
 use crate::keys::{Ask, Backoff, Body, Nothing, Tried};
+use crate::limits::Cost;
 
 /// Moving on takes no waiting: so long after its arrival even a request that does not wait at all may
 /// be sent once more, to find a key that works.
@@ -150,11 +149,13 @@ impl Trial<'_> {
     }
 
     pub(super) fn ask(&self, target: usize) -> Ask<'_> {
-        let (dialect, leg) = (self.provider(target).map(|p| p.dialect), self.legs.get(target));
+        let (provider, leg) = (self.provider(target), self.legs.get(target));
+        let model = self.model(target).unwrap_or_default();
         Ask {
-            model: self.model(target).unwrap_or_default(),
+            model,
             caller: self.caller(),
-            cost: charge::estimate(dialect.unwrap_or(Dialect::Generic), &self.errand.facts),
+            cost: provider
+                .map_or(Cost::REQUEST, |provider| provider.desk.cost(model, &self.errand.facts)),
             tried: leg.map_or(&Tried::NOTHING, |leg| &leg.tried),
             preferred: None,
             stored_in: leg.and_then(|leg| leg.stored_in),

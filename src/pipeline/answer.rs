@@ -15,6 +15,7 @@ use super::outbound;
 use super::refusal::{Hint, Refusal};
 use super::relay::{self, Broken, Relay};
 use super::{headers, snapshot::Provider};
+use crate::callers::Warning;
 use crate::formats::{self, Meter, Plan, Refused, StoredId, Verdict, Wire};
 use crate::telemetry::Outcome;
 
@@ -47,6 +48,8 @@ pub(super) mod names {
     pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyweir-attempts");
     /// After how long a wait for capacity.
     pub(crate) const QUEUED: HeaderName = HeaderName::from_static("x-keyweir-queued-ms");
+    /// Of which of its caller's limits so much is used that somebody wants to know.
+    pub(crate) const LIMIT_WARNING: HeaderName = HeaderName::from_static("x-keyweir-limit-warning");
     /// Why Keyweir itself says no.
     pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
     /// When to come back, as RFC 3339.
@@ -67,6 +70,7 @@ pub(super) fn refuse(
         status: row.status,
         code: row.code,
         message: &refusal.message,
+        param: refusal.param,
         retry_after,
         request_id: id.to_str().unwrap_or_default(),
     };
@@ -183,7 +187,7 @@ fn meter(
     })
 }
 
-/// The tries and the wait, as headers.
+/// The tries, the wait, and what to be warned of, as headers.
 pub(super) fn tell_effort(exchange: &Exchange, headers: &mut HeaderMap) {
     if !exchange.snapshot.response_headers {
         return;
@@ -191,6 +195,11 @@ pub(super) fn tell_effort(exchange: &Exchange, headers: &mut HeaderMap) {
     headers.insert(names::ATTEMPTS, number(exchange.attempts.into()));
     let queued = u64::try_from(exchange.queued.as_millis()).unwrap_or(u64::MAX);
     headers.insert(names::QUEUED, number(queued));
+    if let Some(held) = exchange.held.as_ref().filter(|held| !held.warnings.is_empty()) {
+        let told = |it: &Warning| format!("{} {:.0}%", it.limit, it.used * 100.0);
+        let told: Vec<_> = held.warnings.iter().map(told).collect();
+        set(headers, names::LIMIT_WARNING, &told.join(", "));
+    }
 }
 
 /// A number as a header's value; the usual ones are ready.

@@ -175,11 +175,13 @@ impl<'a> Trial<'a> {
     }
 
     fn turn_to(&mut self, index: usize, provider: &Provider, target: usize, card: &Card) {
-        let snapshot = &self.exchange.snapshot;
+        let snapshot = Arc::clone(&self.exchange.snapshot);
+        let model = self.model(target).unwrap_or_default();
+        let price = snapshot.price(model);
         let id = LaneId {
             provider: u16::try_from(index).unwrap_or(u16::MAX),
             key: card.label,
-            model: snapshot.models.slot(self.model(target).unwrap_or_default()),
+            model: snapshot.models.slot(model),
             caller: u16::try_from(self.exchange.caller).unwrap_or_default(),
         };
         if let Some(last) = self.last_provider.replace(index).filter(|last| *last != index)
@@ -188,7 +190,7 @@ impl<'a> Trial<'a> {
             let labels = [&*from.name, &*provider.name];
             snapshot.sheet.metrics().failovers.with_label_values(&labels).inc();
         }
-        self.exchange.turn_to(id, &card.name);
+        self.exchange.turn_to(id, &card.name, price);
     }
 
     /// What follows from an answer: it goes to the client, or another try is made.

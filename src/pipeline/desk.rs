@@ -10,11 +10,12 @@ use http::{HeaderName, HeaderValue};
 use super::charge;
 use super::exchange::Exchange;
 use super::wait::Lines;
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 use crate::formats::meter::{Outcome, Reading};
-use crate::formats::{self, Dialect, Judgement, Samples, StoredId, StoredIds, Verdict};
+use crate::formats::{self, Dialect, Facts, Judgement, Samples, StoredId, StoredIds, Verdict};
 use crate::keys::{
-    Ask, Choice, Event, GroupId, KeyId, Pool, Rebuilt, Reservation, RetryBudget, Spec, Stored,
+    Ask, Choice, Event, GroupId, KeyId, LimitSpec, Pool, Rebuilt, Reservation, RetryBudget, Spec,
+    Stored,
 };
 use crate::lifecycle::Clock;
 use crate::limits::Cost;
@@ -111,15 +112,25 @@ impl Desk {
     /// Takes new keys, limits and a new retry budget in; `cards` in the order of the spec's keys. Who
     /// waits looks again.
     pub fn renew(&self, spec: Spec, cards: Vec<Card>, budget: Budget) -> Rebuilt {
-        let now = self.clock.moment();
+        let now = self.clock.now();
         let mut state = self.lock();
-        state.budget.revise(budget.permille, budget.floor, now);
-        let rebuilt = state.pool.rebuild(spec, now);
+        state.budget.revise(budget.permille, budget.floor, now.at);
+        state.pool.set_wall(now);
+        let rebuilt = state.pool.rebuild(spec, now.at);
         let taken = rebuilt.keys.iter().zip(cards);
         state.cards = taken.filter_map(|(key, card)| Some(((*key)?, Arc::new(card)))).collect();
         drop(state);
         self.lines.call();
         rebuilt
+    }
+
+    /// Time has passed: the wall's clock reads that, and these limits hold. Who waits looks again.
+    pub fn turn(&self, limits: Vec<LimitSpec>, now: Now) {
+        let mut state = self.lock();
+        state.pool.set_wall(now);
+        state.pool.set_limits(limits, now.at);
+        drop(state);
+        self.lines.call();
     }
 
     /// Chooses a key for a request and takes the capacity, or says until when to wait, or why not.
@@ -140,6 +151,11 @@ impl Desk {
             Choice::Wait(wait) => Found::Wait(wait),
             Choice::Nothing(nothing) => Found::Nothing(nothing),
         }
+    }
+
+    /// What that request of that model will take from the provider's limits.
+    pub fn cost(&self, model: &str, facts: &Facts) -> Cost {
+        self.lock().pool.cost(model, &charge::demand(facts))
     }
 
     /// Asks the retry budget for one more try; the moment at which to ask again, if it has none.
@@ -178,6 +194,7 @@ impl Desk {
                 self.lock().pool.key_name(id).map(str::to_owned)
             }
             Event::GroupClosed(id, ..)
+            | Event::SharedQuota(id, _)
             | Event::GroupReopened(id)
             | Event::BreakerOpened(id, _)
             | Event::BreakerClosed(id) => self.lock().pool.group_name(id).map(str::to_owned),
@@ -214,6 +231,15 @@ impl Desk {
             ),
             Event::BreakerClosed(_) => {
                 tracing::info!(provider, quota_group = name, "Breaker closed");
+            }
+            Event::SharedQuota(_, other) => {
+                let other = self.lock().pool.group_name(other).unwrap_or_default().to_owned();
+                tracing::warn!(
+                    provider,
+                    quota_group = name,
+                    other,
+                    "Two quota groups draw on the same limits, give their keys one `quotaGroup`"
+                );
             }
         }
     }
@@ -260,14 +286,14 @@ impl Spending {
         let Some(reservation) = &self.reservation else { return };
         let now = self.desk.clock.moment();
         let mut state = self.desk.lock();
-        state.pool.observe(reservation, answer.samples, now);
+        let noticed = state.pool.observe(reservation, answer.samples, now);
         let random = fastrand::u64(..);
         let event = state.pool.report(reservation, answer.judgement, now, random);
         drop(state);
         // What it told (a probe's success, a level) may be what somebody waits for, and the end of a
         // stream may be far away.
         self.desk.lines.call();
-        if let Some(event) = event {
+        for event in event.into_iter().chain(noticed) {
             self.desk.tell(event, answer.judgement.code.as_deref());
         }
     }
@@ -285,9 +311,8 @@ impl Spending {
     /// It was answered, whole or in part: what the answer told is charged, and what the provider
     /// stored is remembered with its group.
     pub fn settle(mut self, reading: &Reading, exchange: &mut Exchange) {
-        let dialect = self.desk.dialect;
         if let Outcome::Error { code } = &reading.outcome {
-            let judgement = formats::judge_event(dialect, code.as_deref());
+            let judgement = formats::judge_event(self.desk.dialect, code.as_deref());
             let met = Judgement { verdict: Verdict::MidStream, ..judgement.clone() };
             exchange.judged(&met, None, &[]);
             self.answered(&Verdicted { judgement: &judgement, samples: &Samples::new() });
@@ -296,7 +321,7 @@ impl Spending {
         let flowed = reading.output / 4;
         self.give_back(|pool, reservation, now| {
             let actual = match &reading.usage {
-                Some(usage) => charge::settled(dialect, reservation.cost(), usage),
+                Some(usage) => pool.charged(&reservation, usage),
                 // Nobody told: what was reserved, and what flowed beyond it.
                 None => {
                     Cost { output: reservation.cost().output.max(flowed), ..*reservation.cost() }
@@ -344,7 +369,7 @@ mod tests {
 
     use super::*;
     use crate::formats::Dimension;
-    use crate::keys::{Body, Breaker, KeySpec, LimitSpec, Reach, Tried};
+    use crate::keys::{Body, Breaker, KeySpec, Reach, Tried};
     use crate::limits::{Learning, Measure, Rule};
 
     /// One key without a credential, and a limit of a hundred tokens an hour.
@@ -355,7 +380,7 @@ mod tests {
         let rule = Rule {
             measure: Measure::Of(Dimension::Tokens),
             amount: 100,
-            window: Duration::from_hours(1),
+            window: Duration::from_hours(1).into(),
         };
         let limit = LimitSpec {
             models: Vec::new(),
@@ -383,6 +408,7 @@ mod tests {
             limits: vec![limit],
             learning: Learning::Off,
             breaker: Breaker::default(),
+            ..Spec::default()
         };
         desk.renew(spec, vec![card], budget);
         desk
@@ -392,7 +418,7 @@ mod tests {
         let ask = Ask {
             model: "m",
             caller: "",
-            cost: Cost { requests: 1, tokens: 80, input: 80, output: 0 },
+            cost: Cost { tokens: 80, input: 80, ..Cost::REQUEST },
             tried: &Tried::NOTHING,
             preferred: None,
             stored_in: None,

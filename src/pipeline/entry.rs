@@ -4,15 +4,18 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use hyper::body::Incoming;
 
+use super::allowance;
+use super::bounds;
 use super::exchange::Exchange;
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
+use crate::callers::{Scope, Seen};
 use crate::formats::{self, Facts, PathFacts, Wire};
 use crate::routes::{Astray, Resolved, Target};
+use crate::serve::Incoming;
 
 /// A JSON body above this size is read by a thread beside the data thread.
 const READ_ASIDE: usize = 1024 * 1024;
@@ -28,6 +31,10 @@ pub(super) struct Errand {
     pub facts: Facts,
     /// Its body.
     pub body: InBody,
+    /// The most output tokens of one answer, to be put into a request that does not say any.
+    pub max_output: Option<u64>,
+    /// What of its caller's limits counts it.
+    pub scope: Option<Scope>,
     /// Where it may go, in the order in which it is tried.
     pub resolved: Resolved,
     /// Whether it asks for another protocol.
@@ -66,10 +73,16 @@ pub(super) async fn read(
 ) -> Result<Errand, Refusal> {
     let (door, path) = find_door(&exchange.snapshot, parts)?;
     let body = take_body(exchange, &path, parts, body).await?;
-    let facts = state_facts(&path, &body).await?;
+    let mut facts = state_facts(&path, &body).await?;
+    if exchange.snapshot.callers.look_inside() {
+        exchange.identify(&seen(&path, parts, facts.model.as_deref()));
+        check_body(exchange, &body)?;
+    }
+    let max_output = bounds::check(exchange, &path, &mut facts, &body)?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
+    let scope = allowance::scope(exchange, parts, &path, &facts);
     let upgrade = tunnel::is_asked(parts);
-    Ok(Errand { door, path, facts, body, resolved, upgrade })
+    Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade })
 }
 
 /// The wire format in which a caller on this path is answered, known before anything else is.
@@ -163,13 +176,26 @@ async fn take_body(
     if !is_json(path, &parts.headers) {
         return Ok(InBody::Streams(Replay::new(body)));
     }
-    let rule = exchange.snapshot.callers.all().nth(exchange.caller);
-    let most = rule.and_then(|rule| rule.max_body).unwrap_or(u64::MAX);
-    let most = most.min(exchange.snapshot.max_body);
+    let snapshot = &exchange.snapshot;
+    let most = snapshot.callers.max_body(&seen(path, parts, path.model.as_deref()));
+    let most = most.min(snapshot.max_body);
     let since = exchange.clock.moment();
     let body = intake::gather(body, most).await;
     exchange.was_away(since);
     Ok(InBody::Whole(body?))
+}
+
+/// What rules of callers look at.
+fn seen<'s>(path: &PathFacts, parts: &'s Parts, model: Option<&'s str>) -> Seen<'s> {
+    Seen { headers: &parts.headers, kind: path.kind, model }
+}
+
+/// The model says whose request it is, and so how large it may be.
+fn check_body(exchange: &Exchange, body: &InBody) -> Result<(), Refusal> {
+    let InBody::Whole(bytes) = body else { return Ok(()) };
+    let rule = exchange.snapshot.callers.all().nth(exchange.caller);
+    let most = rule.and_then(|rule| rule.max_body).unwrap_or(u64::MAX);
+    if bytes.len() as u64 > most { Err(intake::too_large(most)) } else { Ok(()) }
 }
 
 /// JSON is read; what is compressed or of any other type streams through unread.
@@ -212,7 +238,6 @@ fn resolve(
 ) -> Result<Resolved, Refusal> {
     let snapshot = &exchange.snapshot;
     let model = facts.model.as_deref();
-    allow(exchange, path, model)?;
     if let Door::Direct { .. } = door {
         let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
@@ -258,21 +283,4 @@ fn made_by(snapshot: &Snapshot, wire: Wire, facts: &Facts) -> Option<usize> {
         snapshot.routes.speaks(*place, wire) && provider.desk.maker(&facts.stored).is_some()
     })?;
     Some(provider)
-}
-
-/// A caller of certain models may not hide which one it asks for: in a body that is not read, or by
-/// naming none where the provider has one of its own choice.
-fn allow(exchange: &Exchange, path: &PathFacts, model: Option<&str>) -> Result<(), Refusal> {
-    let Some(rule) = exchange.snapshot.callers.all().nth(exchange.caller) else { return Ok(()) };
-    let message = match model {
-        Some(model) if !rule.may_use(model) => {
-            format!("caller {:?} may not use model {model:?}", rule.name)
-        }
-        None if path.endpoint.is_known() && !rule.models.is_empty() => format!(
-            "caller {:?} may use certain models only, and this request does not tell its model",
-            rule.name
-        ),
-        Some(_) | None => return Ok(()),
-    };
-    Err(Refusal::new(Reason::ModelNotAllowed, message))
 }

@@ -8,14 +8,17 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use smallvec::SmallVec;
 
 use super::answer::names::{ANTHROPIC_REQUEST_ID, REQUEST_ID, TRACE};
+use super::purse::Held;
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
-use crate::callers::Terms;
+use crate::callers::{Seen, Terms};
 use crate::clock::{Moment, Now};
-use crate::formats::{Judgement, Sample, Usage, Verdict};
+use crate::formats::models::Price;
+use crate::formats::{EndpointKind, Judgement, Sample, Usage, Verdict};
 use crate::lifecycle::Clock;
+use crate::limits::{self, Cost};
 use crate::telemetry::metrics::Waiting;
-use crate::telemetry::{Lane, LaneId, Outcome, Record};
+use crate::telemetry::{Lane, LaneId, Outcome, Record, Would};
 
 /// One request, from its head to the end of its answer. Dropped before it was closed, it counts as
 /// cancelled: the client left.
@@ -37,6 +40,8 @@ pub struct Exchange {
     pub attempts: u32,
     /// Time spent waiting for capacity.
     pub queued: Duration,
+    /// What it took of its caller's own limits.
+    pub held: Option<Held>,
     method: Method,
     uri: Uri,
     request_id: Option<HeaderValue>,
@@ -44,10 +49,14 @@ pub struct Exchange {
     /// Time that was the client's, the provider's, or spent waiting for capacity.
     away: Duration,
     lane: Option<Arc<Lane>>,
+    /// What the model that is asked for costs, where that is known.
+    price: Option<Price>,
     failures: SmallVec<[(Arc<Lane>, Verdict); 2]>,
     last: Option<Last>,
     status: u16,
     refusal: &'static str,
+    /// What would have been done to it, a bit for each.
+    would: u8,
     first_byte: Option<Duration>,
     closed: bool,
 }
@@ -67,6 +76,8 @@ struct Last {
 pub struct Ending<'a> {
     /// Tokens that the provider counted.
     pub usage: Option<Usage>,
+    /// Output tokens that have passed, as far as can be told.
+    pub output: u64,
     /// `complete`, `cut`, `error`, `cancelled` or empty.
     pub word: &'a str,
 }
@@ -75,7 +86,8 @@ impl Exchange {
     /// A request whose head has just arrived.
     pub fn begin(snapshot: Arc<Snapshot>, clock: Clock, parts: &Parts) -> Self {
         let arrived = clock.now();
-        let (caller, rule) = snapshot.callers.identify(&parts.headers);
+        let seen = Seen { headers: &parts.headers, kind: EndpointKind::Other, model: None };
+        let (caller, rule) = snapshot.callers.identify(&seen);
         let terms = rule.terms(&parts.headers);
         Self {
             caller,
@@ -85,20 +97,30 @@ impl Exchange {
             clock,
             attempts: 0,
             queued: Duration::ZERO,
+            held: None,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             request_id: parts.headers.get(REQUEST_ID).cloned(),
             trace: parts.headers.get(TRACE).cloned(),
             away: Duration::ZERO,
             lane: None,
+            price: None,
             failures: SmallVec::new(),
             last: None,
             status: 0,
             refusal: "",
+            would: 0,
             first_byte: None,
             closed: false,
             snapshot,
         }
+    }
+
+    /// Asks again who it is, now that more of it is seen than its head.
+    pub fn identify(&mut self, seen: &Seen<'_>) {
+        let (caller, rule) = self.snapshot.callers.identify(seen);
+        (self.caller, self.terms) = (caller, rule.terms(seen.headers));
+        self.deadline = self.arrived.at + self.terms.max_wait;
     }
 
     /// How much longer it may wait.
@@ -118,10 +140,24 @@ impl Exchange {
         self.away += waited;
     }
 
-    /// Notes who is asked now.
-    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>) {
+    /// Notes who is asked now, and what the model costs there.
+    pub fn turn_to(&mut self, id: LaneId, key: &Arc<str>, price: Option<Price>) {
         self.attempts += 1;
+        self.price = price;
+        if let Some(held) = &mut self.held {
+            held.sent();
+        }
         self.lane = Some(self.snapshot.lane(id, key));
+    }
+
+    /// Counts what would have been done to it if limits were enforced, each once.
+    pub fn would(&mut self, action: Would) {
+        let bit = 1 << action as u8;
+        if self.would & bit == 0 {
+            self.would |= bit;
+            let would = &self.snapshot.sheet.metrics().would;
+            would.with_label_values(&[action.as_str()]).inc();
+        }
     }
 
     /// Counts it among those that wait, for as long as the guard lives.
@@ -193,16 +229,56 @@ impl Exchange {
         self.snapshot.sheet.metrics().request_duration.observe(duration.as_secs_f64());
         let lane = self.lane.take().unwrap_or_else(|| self.snapshot.no_lane(self.caller));
         lane.request(outcome);
-        let cost = ending.usage.and_then(|usage| self.snapshot.cost(&lane.labels().model, &usage));
+        let cost = self.price.zip(ending.usage).map(|(price, usage)| price.of(&usage));
         if let Some(usage) = &ending.usage {
             lane.usage(usage, cost);
         }
+        self.settle(outcome, &ending);
         if outcome == Outcome::Ok {
             for (lane, verdict) in &self.failures {
                 lane.absorb(*verdict);
             }
         }
         self.write_record(&lane, outcome, ending, cost, duration);
+    }
+
+    /// Settles with the caller's own limits: what the provider counted, else what is known of it. A
+    /// request that Keyweir refused costs nothing, and one that the provider refused no tokens.
+    fn settle(&mut self, outcome: Outcome, ending: &Ending<'_>) {
+        let Some(held) = self.held.take() else { return };
+        let price = self.price.as_ref();
+        match (outcome, ending.usage) {
+            (Outcome::Ok, Some(usage)) => held.settle(&limits::charged_to_caller(&usage, price)),
+            (_, Some(usage)) => {
+                let usage = Usage { output: usage.output.max(ending.output), ..usage };
+                held.settle(&limits::charged_to_caller(&usage, price));
+            }
+            (Outcome::Refused, None) => held.cancel(),
+            (Outcome::ClientError | Outcome::UpstreamError, None) => held.settle(&Cost::REQUEST),
+            (Outcome::Ok, None) => {
+                let usage =
+                    Usage { input: held.cost().input, output: ending.output, ..Usage::default() };
+                held.settle(&limits::charged_to_caller(&usage, price));
+            }
+            // Dropped: given back if it was not sent, and charged whole if it was.
+            (Outcome::Cancelled, None) => drop(held),
+        }
+    }
+
+    /// Says aloud, once in a window, that much of a caller's limit is used.
+    pub fn warn(&self) {
+        let Some(held) = &self.held else { return };
+        for warning in held.warnings.iter().filter(|warning| warning.is_first) {
+            let (caller, limit) = (&**held.purse().name(), warning.limit);
+            let warnings = &self.snapshot.sheet.metrics().limit_warnings;
+            warnings.with_label_values(&[caller, limit]).inc();
+            tracing::warn!(
+                caller,
+                limit,
+                used = warning.used,
+                "A caller's limit is nearly used up"
+            );
+        }
     }
 
     fn write_record(
@@ -263,6 +339,6 @@ fn tightest(samples: &[Sample]) -> Option<Sample> {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.close(Outcome::Cancelled, Ending { usage: None, word: "cancelled" });
+        self.close(Outcome::Cancelled, Ending { word: "cancelled", ..Ending::default() });
     }
 }

@@ -98,7 +98,8 @@ fn until(reason: Reason, plights: &[Plight], now: Moment) -> Option<Moment> {
     let wanted: fn(Obstacle) -> bool = match reason {
         Reason::KeysTemporarilyExhausted => is_capacity,
         Reason::ProvidersUnavailable => has_failed,
-        Reason::RequestExceedsLimit
+        Reason::CallerLimitExceeded
+        | Reason::RequestExceedsLimit
         | Reason::KeysInvalid
         | Reason::ModelNotAllowed
         | Reason::UnknownProvider
@@ -178,6 +179,7 @@ const fn opening(reason: Reason) -> &'static str {
         Reason::RequestExceedsLimit => "the request is larger than its limits can ever hold",
         Reason::KeysInvalid => "no key is left that the provider accepts",
         Reason::ProvidersUnavailable
+        | Reason::CallerLimitExceeded
         | Reason::ModelNotAllowed
         | Reason::UnknownProvider
         | Reason::UnknownPath

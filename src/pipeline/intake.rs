@@ -12,10 +12,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::refusal::{Reason, Refusal};
+use crate::serve::Incoming;
 use crate::upstream::BoxError;
 
 /// How much of a streamed body is kept for another try.
@@ -68,7 +68,7 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     }
 }
 
-fn too_large(most: u64) -> Refusal {
+pub(super) fn too_large(most: u64) -> Refusal {
     let message = format!(
         "the body is larger than {most} bytes, the bound of `server.maxBody` or of the caller's rule"
     );
@@ -228,37 +228,20 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use http::{Request, Response};
-    use hyper::server::conn::http1;
-    use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
-    use tokio::io::{AsyncWriteExt, DuplexStream};
-    use tokio::sync::mpsc;
+    use std::task::Waker;
 
     use super::*;
-    use crate::lifecycle::Tasks;
+    use crate::serve::http1::{Feed, Length, begin};
 
     /// The body of a request under way, and the end into which its client writes.
-    async fn under_way() -> (Incoming, DuplexStream) {
-        let (mut near, far) = tokio::io::duplex(1024);
-        let (tell, mut told) = mpsc::channel(1);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let tell = tell.clone();
-            async move {
-                drop(tell.send(request.into_body()).await);
-                std::future::pending::<Result<Response<String>, std::io::Error>>().await
-            }
-        });
-        let serving = http1::Builder::new().serve_connection(TokioIo::new(far), service);
-        drop(Tasks::default().spawn(async { drop(serving.await) }));
-        let head = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-        near.write_all(head.as_bytes()).await.unwrap();
-        (told.recv().await.unwrap(), near)
+    fn under_way() -> (Incoming, Feed) {
+        let (incoming, feed, _) = begin(Length::Chunked, b"");
+        (incoming, feed.unwrap())
     }
 
-    async fn feed(client: &mut DuplexStream, piece: &str) {
+    fn feed(client: &mut Feed, piece: &str) {
         let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
-        client.write_all(chunk.as_bytes()).await.unwrap();
+        assert_eq!(client.take(chunk.as_bytes(), Waker::noop()), chunk.len());
     }
 
     async fn read(body: &mut ReplayBody) -> Option<Result<Bytes, BoxError>> {
@@ -267,12 +250,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_sending_is_given_up_and_one_that_is_slow_is_not() {
-        let (incoming, mut client) = under_way().await;
+        let (incoming, mut client) = under_way();
         let replay = Replay::new(incoming);
         let mut body = replay.reader();
         for _ in 0..5 {
             tokio::time::sleep(PAUSE * 9 / 10).await;
-            feed(&mut client, "piece").await;
+            feed(&mut client, "piece");
             assert_eq!(read(&mut body).await.unwrap().unwrap(), "piece");
         }
         let began = tokio::time::Instant::now();
@@ -282,18 +265,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_reader_begins_anew_and_the_first_gets_nothing_more() {
-        let (incoming, mut client) = under_way().await;
+        let (incoming, mut client) = under_way();
         let replay = Replay::new(incoming);
         let mut first = replay.reader();
-        feed(&mut client, "one").await;
+        feed(&mut client, "one");
         assert_eq!(read(&mut first).await.unwrap().unwrap(), "one");
         let mut second = replay.reader();
         assert!(read(&mut first).await.unwrap().is_err());
-        feed(&mut client, "two").await;
-        client.write_all(b"0\r\n\r\n").await.unwrap();
-        for piece in ["one", "two"] {
-            assert_eq!(read(&mut second).await.unwrap().unwrap(), piece);
-        }
+        assert_eq!(read(&mut second).await.unwrap().unwrap(), "one");
+        feed(&mut client, "two");
+        assert_eq!(read(&mut second).await.unwrap().unwrap(), "two");
+        client.take(b"0\r\n\r\n", Waker::noop());
         assert!(read(&mut second).await.is_none());
     }
 }

@@ -126,6 +126,9 @@ fn body(provider: &Provider, model: Option<&str>, errand: &Errand) -> OutBody {
     {
         edits.push(edit.clone());
     }
+    if let Some(most) = errand.max_output {
+        edits.extend(formats::bound_output(&errand.path, provider.dialect, bytes, most));
+    }
     if edits.is_empty() {
         return OutBody::from(bytes.clone());
     }

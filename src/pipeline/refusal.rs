@@ -11,7 +11,9 @@ use crate::clock::{Moment, Now};
 pub enum Reason {
     /// Capacity: rate, quota or credit of every key that could serve.
     KeysTemporarilyExhausted,
-    /// Larger than any bucket can ever hold.
+    /// The caller's own limit.
+    CallerLimitExceeded,
+    /// Larger than any bucket can ever hold, or than the caller may ask for.
     RequestExceedsLimit,
     /// Every target failed, or its breaker is open.
     ProvidersUnavailable,
@@ -54,8 +56,9 @@ pub enum Hint {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::KeysTemporarilyExhausted,
+        Self::CallerLimitExceeded,
         Self::RequestExceedsLimit,
         Self::ProvidersUnavailable,
         Self::KeysInvalid,
@@ -71,6 +74,9 @@ impl Reason {
         let (status, code, hint) = match self {
             Self::KeysTemporarilyExhausted => {
                 (StatusCode::TOO_MANY_REQUESTS, "keys_temporarily_exhausted", Hint::At)
+            }
+            Self::CallerLimitExceeded => {
+                (StatusCode::TOO_MANY_REQUESTS, "caller_limit_exceeded", Hint::At)
             }
             Self::RequestExceedsLimit => {
                 (StatusCode::BAD_REQUEST, "request_exceeds_limit", Hint::Never)
@@ -97,6 +103,8 @@ pub struct Refusal {
     /// For people: names provider, model, and each candidate's binding limit; never a key's value
     /// nor anything of a body.
     pub message: String,
+    /// The field of the request that is at fault, where it is one.
+    pub param: Option<&'static str>,
     /// The predicted moment at which coming back succeeds.
     pub retry_at: Option<Moment>,
 }
@@ -107,13 +115,20 @@ pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 impl Refusal {
     /// A refusal that coming back does not change.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry_at: None }
+        Self { reason, message: message.into(), param: None, retry_at: None }
     }
 
     /// The same, with the moment to come back.
     #[must_use]
     pub const fn until(mut self, retry_at: Option<Moment>) -> Self {
         self.retry_at = retry_at;
+        self
+    }
+
+    /// The same, of a field of the request.
+    #[must_use]
+    pub const fn about(mut self, param: Option<&'static str>) -> Self {
+        self.param = param;
         self
     }
 

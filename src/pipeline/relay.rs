@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
+use super::charge::BYTES_PER_TOKEN;
 use super::desk::Spending;
 use super::exchange::{Ending, Exchange};
 use crate::formats::Meter;
@@ -202,11 +203,11 @@ impl Relay {
             }
             (None, Ended::Error { .. }) => (outcome, "error"),
         };
-        let usage = reading.usage;
+        let (usage, output) = (reading.usage, reading.output / BYTES_PER_TOKEN);
         if let Some(spending) = self.spending.take() {
             spending.settle(&reading, &mut self.exchange);
         }
-        self.exchange.close(outcome, Ending { usage, word });
+        self.exchange.close(outcome, Ending { usage, output, word });
     }
 
     /// Everything that is ready, in one piece.

@@ -1,15 +1,18 @@
 //! What a request is lent: one configuration with its keys, ready to use, that never changes.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
 use super::desk::Desk;
+use super::purse::Purse;
 use crate::callers::Callers;
 use crate::formats::models::{self, Price};
-use crate::formats::{Dialect, Usage, Wire};
+use crate::formats::{Dialect, Pattern, Wire};
 use crate::keys::Backoff;
+use crate::limits::Mode;
 use crate::routes::Routes;
 use crate::telemetry::record::Floodgate;
 use crate::telemetry::sheet::Labels;
@@ -27,6 +30,13 @@ pub struct Snapshot {
     pub routes: Routes,
     /// Who may ask for what.
     pub callers: Callers,
+    /// What each of them may spend, in the order of the places that [`Callers::identify`] gives; `None`
+    /// for those without limits.
+    pub purses: Vec<Option<Arc<Purse>>>,
+    /// How many sidecars are assumed to share their limits.
+    pub replicas: NonZeroU32,
+    /// Whether limits are enforced, or only counted.
+    pub mode: Mode,
     /// The largest JSON body that is read, in bytes.
     pub max_body: u64,
     /// Whether answers carry `x-keyweir-*` headers.
@@ -84,25 +94,28 @@ impl Provider {
 pub struct ModelNames {
     slots: HashMap<Arc<str>, (u16, Option<Price>)>,
     names: Vec<Arc<str>>,
+    /// Prices by pattern, for names that nobody named beforehand.
+    prices: Vec<(Pattern, Price)>,
 }
 
 /// The label of a model that nobody named beforehand.
 const OTHER: &str = "other";
 
 impl ModelNames {
-    /// The names that the configuration knows, and configured prices over the shipped ones.
+    /// The names that the configuration knows, and configured prices over the shipped ones; of several
+    /// that fit the first holds.
     pub fn new<'n>(
         configured: impl IntoIterator<Item = &'n str>,
-        price: impl Fn(&str) -> Option<Price>,
+        prices: Vec<(Pattern, Price)>,
     ) -> Self {
-        let mut names = Self { slots: HashMap::new(), names: vec![OTHER.into()] };
+        let mut names = Self { slots: HashMap::new(), names: vec![OTHER.into()], prices };
         let shipped = models::MODELS.iter().map(|model| model.name);
         for name in configured.into_iter().chain(shipped) {
             if names.slots.contains_key(name) {
                 continue;
             }
             let Ok(slot) = u16::try_from(names.names.len()) else { break };
-            let known = price(name).or_else(|| models::find(name).map(|model| model.price));
+            let known = names.written(name).or_else(|| models::find(name).map(|model| model.price));
             let name: Arc<str> = name.into();
             names.slots.insert(Arc::clone(&name), (slot, known));
             names.names.push(name);
@@ -126,7 +139,15 @@ impl ModelNames {
     }
 
     fn price(&self, name: &str) -> Option<Price> {
-        self.slots.get(name).and_then(|(_, price)| *price)
+        if let Some((_, price)) = self.slots.get(name) {
+            return *price;
+        }
+        self.written(name).or_else(|| self.slots.get(models::find(name)?.name)?.1)
+    }
+
+    fn written(&self, name: &str) -> Option<Price> {
+        let mut prices = self.prices.iter();
+        prices.find(|(pattern, _)| pattern.matches(name)).map(|(_, price)| *price)
     }
 }
 
@@ -151,9 +172,14 @@ impl Snapshot {
         self.lane(id, &NOBODY.into())
     }
 
-    /// What that usage cost in US dollars, where the model's price is known.
-    pub fn cost(&self, model: &str, usage: &Usage) -> Option<f64> {
-        self.models.price(model).map(|price| price.of(usage))
+    /// What the caller at that place may spend, if it has limits.
+    pub fn purse(&self, caller: usize) -> Option<&Arc<Purse>> {
+        self.purses.get(caller)?.as_ref()
+    }
+
+    /// What that model costs, where it is known.
+    pub fn price(&self, model: &str) -> Option<Price> {
+        self.models.price(model)
     }
 
     fn caller_name(&self, place: usize) -> Arc<str> {

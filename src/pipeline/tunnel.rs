@@ -2,13 +2,12 @@
 
 use http::request::Parts;
 use http::{Response, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 
 use super::answer::AnswerBody;
 use super::exchange::{Ending, Exchange};
 use super::headers;
 use crate::lifecycle::{Connections, Tasks};
+use crate::serve::OnUpgrade;
 use crate::telemetry::Outcome;
 use crate::upstream::Tunnel;
 
@@ -55,14 +54,14 @@ pub(super) fn open(
         let copied = copy(client, &mut tunnel).await.is_some();
         let (outcome, word) =
             if copied { (Outcome::Ok, "complete") } else { (Outcome::Cancelled, "cut") };
-        exchange.close(outcome, Ending { usage: None, word });
+        exchange.close(outcome, Ending { word, ..Ending::default() });
         drop(counted);
     }));
     Response::from_parts(head, AnswerBody::Whole(None))
 }
 
 async fn copy(client: Option<OnUpgrade>, tunnel: &mut Tunnel) -> Option<(u64, u64)> {
-    let mut client = TokioIo::new(client?.await.ok()?);
+    let mut client = client?.stream().await?;
     let (out, back) = (COPY_BUFFER, COPY_BUFFER);
     tokio::io::copy_bidirectional_with_sizes(&mut client, tunnel, out, back).await.ok()
 }

@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::keyring::{self, Keyring};
+use super::terms::{self, Fleet, Purses};
 use crate::callers::Callers;
+use crate::clock::Moment;
 use crate::config::used::{self, Config, Strategy};
 use crate::config::{self, Diagnostic, Severity, Source};
 use crate::keys::Backoff;
@@ -28,6 +30,9 @@ pub(super) struct Builder {
     desks: HashMap<Box<str>, Arc<Desk>>,
     destinations: HashMap<Box<str>, Arc<Destination>>,
     keyrings: HashMap<Box<str>, Keyring>,
+    purses: Purses,
+    /// The configuration in force.
+    config: Config,
     generation: u64,
     settings: Settled,
     /// Whether a configuration was given that has been in force.
@@ -76,6 +81,8 @@ impl Builder {
             desks: HashMap::new(),
             destinations: HashMap::new(),
             keyrings: HashMap::new(),
+            purses: Purses::default(),
+            config: Config::default(),
             generation: 0,
             settings: Settled::default(),
             configured: false,
@@ -114,8 +121,24 @@ impl Builder {
         let missing = keyring::missing(&config, &letter.secrets);
         let snapshot = self.assemble(&config, letter, destinations);
         self.configured |= !letter.texts.is_empty();
-        let news = News { generation: snapshot.generation, warnings: outcome.diagnostics, missing };
+        let mut warnings = outcome.diagnostics;
+        warnings.extend(environment::replicas().err().map(warning));
+        self.config = config;
+        let news = News { generation: snapshot.generation, warnings, missing };
         Ok((snapshot, news))
+    }
+
+    /// Time has passed: other limits may hold. What is to be told of those that have ended, and when
+    /// to ask again.
+    pub(super) fn turn(&mut self) -> (Vec<Diagnostic>, Moment) {
+        let (config, now) = (&self.config, self.clock.now());
+        for provider in &config.providers {
+            if let Some(desk) = self.desks.get(&provider.name) {
+                desk.turn(keyring::limits(provider, now.wall), now);
+            }
+        }
+        self.purses.turn(now.wall);
+        (terms::ended(config, now.wall), terms::next_turn(config, now))
     }
 
     fn assemble(
@@ -124,6 +147,9 @@ impl Builder {
         letter: &Letter,
         destinations: Vec<Arc<Destination>>,
     ) -> Snapshot {
+        let fleet = Fleet::of(config);
+        let callers = self.callers(config);
+        let purses = self.purses.fill(&callers, fleet, self.clock);
         let providers: Vec<_> = config
             .providers
             .iter()
@@ -140,7 +166,10 @@ impl Builder {
         Snapshot {
             generation: self.generation,
             routes: routes(config),
-            callers: self.callers(config),
+            callers,
+            purses,
+            replicas: fleet.assumed(),
+            mode: config.mode,
             max_body: config.server.max_body,
             response_headers: config.telemetry.response_headers,
             access_log: config.telemetry.access_log,
@@ -181,7 +210,10 @@ impl Builder {
         );
         self.desks.insert(provider.name.clone(), Arc::clone(&desk));
         let keyring = self.keyrings.entry(provider.name.clone()).or_default();
-        let (spec, cards) = keyring.fill(provider, config.breaker, &letter.secrets);
+        let sharing = Fleet::of(config).of_providers();
+        let wall = self.clock.now().wall;
+        let (spec, cards) =
+            keyring.fill(provider, (config.breaker, sharing), &letter.secrets, wall);
         for rejected in desk.renew(spec, cards, budget(config)).rejected {
             tracing::warn!(provider = %name, key = %rejected.name, why = ?rejected.why, "Key left out");
         }
@@ -295,14 +327,16 @@ fn model_names(config: &Config) -> ModelNames {
     let listed = providers.flat_map(|provider| {
         let deployed = provider.deployments.iter().flat_map(|(m, d)| [&**m, &**d]);
         let keys = provider.keys.iter().flat_map(|source| &source.models);
-        let limits = provider.limits.iter().flat_map(|limit| &limit.models);
+        let limits = provider.limits.iter().flat_map(|limit| &limit.clause.models);
         deployed.chain(keys.chain(limits).filter(|it| !it.open).map(|it| &*it.text))
     });
     let priced = config.prices.iter().filter(|(it, _)| !it.open).map(|(it, _)| &*it.text);
-    ModelNames::new(targets.chain(listed).chain(priced), |name| {
-        let written = config.prices.iter().find(|(pattern, _)| pattern.matches(name));
-        written.map(|(_, price)| *price)
-    })
+    ModelNames::new(targets.chain(listed).chain(priced), config.prices.clone())
+}
+
+/// Something worth knowing that is in no file.
+fn warning(message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..mistake(message) }
 }
 
 /// A mistake that is in no file.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 
-use crate::config::used::{self, Config, KeySource, Measure};
+use crate::config::used::{self, Config, KeySource};
 use crate::config::{Inventory, Shape};
 use crate::keys::{Breaker, KeySpec, LimitSpec, Reach, Secret, Spec};
-use crate::limits::{self, Learning, Rule};
+use crate::limits::{Charging, Learning, Rule, Sharing};
 use crate::pipeline::Card;
 use crate::sources::{Entry, Finding, Secrets};
 use crate::upstream::Credential;
@@ -76,12 +77,13 @@ impl Keyring {
     pub(crate) fn fill(
         &mut self,
         provider: &used::Provider,
-        breaker: used::Breaker,
+        (breaker, sharing): (used::Breaker, Sharing),
         secrets: &Secrets,
+        wall: Timestamp,
     ) -> (Spec, Vec<Card>) {
         let mut spec = Spec {
             keys: Vec::new(),
-            limits: provider.limits.iter().map(limit).collect(),
+            limits: limits(provider, wall),
             learning: if provider.adaptive { Learning::On } else { Learning::Off },
             breaker: Breaker {
                 failures: breaker.failures,
@@ -89,6 +91,8 @@ impl Keyring {
                 open: breaker.open,
                 max_open: breaker.max_open,
             },
+            charging: provider.charging,
+            sharing,
         };
         let mut cards = Vec::new();
         if provider.keys.is_empty() {
@@ -174,22 +178,23 @@ fn keyless() -> KeySpec {
     }
 }
 
-/// A limit as the rack knows it.
-pub(crate) fn limit(limit: &used::Limit) -> LimitSpec {
-    let rules = limit.bounds.iter().filter_map(|bound| {
-        let measure = match bound.measure {
-            Measure::Of(dimension) => limits::Measure::Of(dimension),
-            Measure::Concurrency => limits::Measure::Concurrency,
-            // Only callers have a bound on cost.
-            Measure::Cost => return None,
-        };
-        Some(Rule { measure, amount: bound.amount, window: bound.window })
-    });
+/// What is granted at that time.
+pub(super) fn limits(provider: &used::Provider, wall: Timestamp) -> Vec<LimitSpec> {
+    let in_force = provider.limits.iter().filter(|limit| limit.clause.term.holds(wall));
+    in_force.map(|written| limit(written, provider.charging)).collect()
+}
+
+/// What is written, in the kind of window in which the provider counts it.
+pub(crate) fn limit(limit: &used::Limit, charging: Charging) -> LimitSpec {
+    let counted = |rule: &Rule| {
+        let window = charging.window(rule.measure, rule.window.length());
+        Rule { window, ..rule.clone() }
+    };
     LimitSpec {
-        models: limit.models.clone(),
+        models: limit.clause.models.clone(),
         quota_groups: limit.quota_groups.clone(),
         reach: Reach::EachModel,
-        rules: rules.collect(),
+        rules: limit.clause.rules.iter().map(counted).collect(),
     }
 }
 

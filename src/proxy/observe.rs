@@ -7,15 +7,17 @@ use arc_swap::ArcSwap;
 
 use super::build::News;
 use crate::admin::status::{
-    BreakerState, BreakerStatus, ConfigState, ConfigStatus, Event, EventKind, KeyState, KeyStatus,
-    LimitStatus, ProviderStatus, QuotaGroupState, QuotaGroupStatus, Status, When,
+    BreakerState, BreakerStatus, CallerStatus, ConfigState, ConfigStatus, Event, EventKind,
+    KeyState, KeyStatus, LimitStatus, Mode, ProviderStatus, QuotaGroupState, QuotaGroupStatus,
+    Status, When,
 };
+use crate::callers::Per;
 use crate::clock::{Moment, Now};
 use crate::config::Diagnostic;
 use crate::keys::{self, GroupState};
 use crate::lifecycle::{Clock, Lifecycle};
-use crate::limits::Level;
-use crate::pipeline::{Provider, Snapshot};
+use crate::limits::{self, Level};
+use crate::pipeline::{Provider, Purse, Snapshot};
 use crate::sources::Letter;
 use crate::telemetry::Metrics;
 
@@ -39,6 +41,8 @@ struct Notes {
     config: ConfigStatus,
     missing: Vec<String>,
     warnings: Vec<String>,
+    /// Limits that have ended.
+    ended: Vec<String>,
     recent: VecDeque<Event>,
 }
 
@@ -86,6 +90,19 @@ impl Observer {
         }
     }
 
+    /// These limits have ended. Each is told once.
+    pub(super) fn ended(&self, limits: &[Diagnostic]) {
+        let mut notes = self.lock();
+        for limit in limits {
+            let told = limit.to_string();
+            if !notes.ended.contains(&told) {
+                tracing::warn!(place = told, "A limit has ended");
+                notes.ended.push(told);
+            }
+        }
+        notes.ended.retain(|told| limits.iter().any(|limit| limit.to_string() == *told));
+    }
+
     /// A configuration was refused; the last good one stays.
     pub(super) fn refused(&self, mistakes: &[Diagnostic], letter: &Letter) {
         let now = self.clock.now();
@@ -116,6 +133,7 @@ impl Observer {
         self.reset_gauges();
         let providers =
             snapshot.providers.iter().map(|provider| self.look_at(provider, now)).collect();
+        let callers = snapshot.purses.iter().flatten().map(|purse| self.caller(purse)).collect();
         let ready = self.lifecycle.readiness.check();
         let notes = self.lock();
         Status {
@@ -126,10 +144,15 @@ impl Observer {
             unready_reason: ready.err().map(|why| why.as_str().to_owned()),
             generation: snapshot.generation,
             config: notes.config.clone(),
-            replicas_assumed: 1,
+            replicas_assumed: snapshot.replicas.get(),
+            mode: match snapshot.mode {
+                limits::Mode::Enforce => Mode::Enforce,
+                limits::Mode::Observe => Mode::Observe,
+            },
+            callers,
             providers,
             missing: notes.missing.clone(),
-            warnings: notes.warnings.clone(),
+            warnings: notes.warnings.iter().chain(&notes.ended).cloned().collect(),
             recent: notes.recent.iter().cloned().collect(),
         }
     }
@@ -141,6 +164,8 @@ impl Observer {
         metrics.limit_used.reset();
         metrics.limit_configured.reset();
         metrics.limit_learned.reset();
+        metrics.limit_exhaustion.reset();
+        metrics.caller_limit_used.reset();
         metrics.key_state.reset();
         metrics.quota_group_state.reset();
         metrics.breaker_state.reset();
@@ -235,14 +260,31 @@ impl Observer {
         if let Some(amount) = level.learned {
             metrics.limit_learned.with_label_values(&labels).set(as_f64(amount));
         }
-        LimitStatus {
-            model: model.to_owned(),
-            limit: level.name().to_owned(),
-            window_seconds: level.window.as_secs(),
-            configured: level.configured,
-            learned: level.learned,
-            level_ratio: level.level,
-            used_ratio: level.used(),
+        if let Some(time) = level.exhausted_in {
+            metrics.limit_exhaustion.with_label_values(&labels).set(time.as_secs_f64());
+        }
+        limit_status(model, level)
+    }
+
+    fn caller(&self, purse: &Purse) -> CallerStatus {
+        let (levels, accounts, per) =
+            purse.look(|accounts, now| (accounts.levels(now), accounts.len(), accounts.per()));
+        for level in &levels {
+            let gauge =
+                self.metrics.caller_limit_used.with_label_values(&[&**purse.name(), level.name()]);
+            gauge.set(gauge.get().max(level.used()));
+        }
+        CallerStatus {
+            name: purse.name().to_string(),
+            per: match per {
+                Per::Caller => "caller",
+                Per::User => "user",
+                Per::Model => "model",
+            }
+            .to_owned(),
+            accounts: accounts as u64,
+            queue_depth: purse.waiting() as u64,
+            limits: levels.iter().map(|level| limit_status("", level)).collect(),
         }
     }
 
@@ -259,6 +301,20 @@ impl Observer {
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn limit_status(model: &str, level: &Level) -> LimitStatus {
+    LimitStatus {
+        model: model.to_owned(),
+        limit: level.name().to_owned(),
+        window_seconds: level.window.as_secs(),
+        configured: level.configured,
+        learned: level.learned,
+        level_ratio: level.level,
+        used_ratio: level.used(),
+        exhausted_in_seconds: level.exhausted_in.map(|time| time.as_secs_f64()),
+        replicas: level.replicas,
     }
 }
 

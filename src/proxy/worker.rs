@@ -7,12 +7,11 @@ use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::runtime::Builder;
 
 use crate::lifecycle::{Clock, Lifecycle};
 use crate::pipeline::{AnswerBody, Hall, Snapshot};
-use crate::serve::{self, Handler, Rounds};
+use crate::serve::{self, Handler, Incoming, Rounds};
 
 /// One worker's way from a request to the hall: the snapshot is loaded here, once for each request.
 #[derive(Clone, Debug)]
@@ -50,6 +49,7 @@ pub(super) fn start(
                 connections: lifecycle.connections.clone(),
                 tasks: lifecycle.tasks.clone(),
                 drain: lifecycle.drain.clone(),
+                clock,
             };
             serve::accept(listener, Doorkeeper { snapshots, hall }, rounds).await;
             lifecycle.drain.over().await;

@@ -311,13 +311,13 @@ impl Meter {
     }
 
     /// Somebody else draws on the same limits: `permille` thousandths of what each grants in `time`
-    /// are taken, as far as they are there.
+    /// are taken, into debt if need be, for others are as quick as we are.
     pub fn drain(&mut self, permille: u64, time: Duration, now: Moment) {
         for rule in &mut self.rules {
             let Grant { window, amount, .. } = rule.grant();
             let share = u128::from(amount) * u128::from(permille) * time.as_nanos();
             let units = share / (1_000 * window.as_nanos().max(1));
-            rule.forfeit(u64::try_from(units).unwrap_or(u64::MAX), now);
+            rule.spend(u64::try_from(units).unwrap_or(u64::MAX), now);
         }
     }
 

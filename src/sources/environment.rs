@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 
 use zeroize::Zeroizing;
 
@@ -52,6 +53,23 @@ pub fn variable(name: &str) -> Option<String> {
     env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty())
 }
 
+/// How many sidecars there are, by `KEYWEIR_REPLICAS`.
+///
+/// # Errors
+/// Something else than a number of at least 1 stands there.
+pub fn replicas() -> Result<Option<NonZeroU32>, String> {
+    variable(REPLICAS).map(|text| number(&text)).transpose()
+}
+
+/// Says how many sidecars share limits.
+const REPLICAS: &str = "KEYWEIR_REPLICAS";
+
+fn number(text: &str) -> Result<NonZeroU32, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| format!("{REPLICAS} is not a number of at least 1: it counts for nothing"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +88,14 @@ mod tests {
         assert_eq!(names, ["OPENAI_API_KEY", "OPENAI_API_KEY-2", "GEMINI_API_KEY"]);
         assert_eq!(environment.entries()[2].findings, [Finding::Empty]);
         assert!(environment.knows("ANTHROPIC_API_KEY") && !environment.knows("HOME"));
+    }
+
+    #[test]
+    fn a_number_of_sidecars_is_one_at_least() {
+        assert_eq!(number(" 3\n").map(NonZeroU32::get), Ok(3));
+        for wrong in ["0", "-1", "three", "1.5", ""] {
+            assert!(number(wrong).is_err_and(|why| why.contains("KEYWEIR_REPLICAS")), "{wrong}");
+        }
     }
 
     #[test]

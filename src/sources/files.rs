@@ -28,14 +28,21 @@ const DATA: &str = "..data";
 /// # Errors
 /// When it cannot be read, is larger than [`MAX_TEXT`], or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Problem> {
-    let bound = MAX_TEXT as u64;
+    read_bounded(path, MAX_TEXT)
+}
+
+/// Reads a file of text of at most `bound` bytes.
+pub(super) fn read_bounded(path: &Path, bound: usize) -> Result<String, Problem> {
+    let most = bound as u64;
     let read = settled(path, |file| {
         let mut bytes = Vec::new();
-        file.take(bound + 1).read_to_end(&mut bytes).map(|_| bytes)
+        file.take(most + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
-    let text = read.and_then(|bytes| match bytes.len() {
-        ..=MAX_TEXT => String::from_utf8(bytes).map_err(|_| Trouble::NotText),
-        _ => Err(Trouble::TooLarge(bound)),
+    let text = read.and_then(|bytes| {
+        if bytes.len() > bound {
+            return Err(Trouble::TooLarge(most));
+        }
+        String::from_utf8(bytes).map_err(|_| Trouble::NotText)
     });
     text.map_err(|trouble| Problem::new(path, trouble))
 }

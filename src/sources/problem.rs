@@ -21,6 +21,10 @@ pub enum Trouble {
     Missing,
     /// The system refuses, in its own words.
     Unreadable(Box<str>),
+    /// The system refuses to write there, in its own words.
+    Unwritable(Box<str>),
+    /// Another process keeps its counts there.
+    Taken,
     /// It kept changing while it was read.
     Unsettled,
     /// It is larger than this many bytes.
@@ -48,6 +52,8 @@ impl Problem {
         match self.trouble {
             Trouble::Missing => "create it, or leave it out; it is taken as soon as it is there",
             Trouble::Unreadable(_) => "let Keyweir's user read it",
+            Trouble::Unwritable(_) => "let Keyweir's user write there",
+            Trouble::Taken => "give each process a folder of its own",
             Trouble::Unsettled => "it is read again in a moment",
             Trouble::TooLarge(_) => "make it smaller",
             Trouble::TooMany(_) => "remove what is not needed",
@@ -81,6 +87,8 @@ impl fmt::Display for Trouble {
         match self {
             Self::Missing => f.write_str("is not there"),
             Self::Unreadable(reason) => write!(f, "cannot be read: {reason}"),
+            Self::Unwritable(reason) => write!(f, "cannot be written to: {reason}"),
+            Self::Taken => f.write_str("belongs to another process"),
             Self::Unsettled => f.write_str("keeps changing while it is read"),
             Self::TooLarge(bound) => write!(f, "is larger than {bound} bytes"),
             Self::TooMany(bound) => write!(f, "holds more than {bound} of them"),

@@ -5,6 +5,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::sheet::Would;
+
 /// The process's metrics. Cheap to clone: every handle is shared.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -13,6 +15,10 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// Requests that Keyweir itself refused.
     pub refusals: IntCounterVec,
+    /// What would have been done to requests if limits were enforced.
+    pub would: IntCounterVec,
+    /// Requests that a limit of a provider kept from being sent in time.
+    pub unmet: IntCounterVec,
     /// Upstream answers, judged.
     pub upstream_responses: IntCounterVec,
     /// Failures the application never saw.
@@ -39,6 +45,12 @@ pub struct Metrics {
     pub limit_configured: GaugeVec,
     /// A limit as learned from the provider.
     pub limit_learned: GaugeVec,
+    /// When a limit is used up if nothing changes, in seconds.
+    pub limit_exhaustion: GaugeVec,
+    /// How much of a caller's limit is used.
+    pub caller_limit_used: GaugeVec,
+    /// Limits that were used to the share at which somebody wants to know.
+    pub limit_warnings: IntCounterVec,
     /// The state of each quota group.
     pub quota_group_state: IntGaugeVec,
     /// The state of each key.
@@ -84,6 +96,16 @@ impl Metrics {
                 &["provider", "model", "caller", "outcome"],
             )?,
             refusals: book.counters("refusals_total", "Requests refused by Keyweir", &["code"])?,
+            would: book.counters(
+                "would_total",
+                "What would have been done to requests if limits were enforced",
+                &["action"],
+            )?,
+            unmet: book.counters(
+                "unmet_total",
+                "Requests that a limit kept from being sent in time",
+                &["provider", "model", "limit"],
+            )?,
             upstream_responses: book.counters(
                 "upstream_responses_total",
                 "Upstream answers, judged",
@@ -133,6 +155,21 @@ impl Metrics {
             limit_used: book.ratios("limit_used_ratio", "How much of a limit is used", by_limit)?,
             limit_configured: book.ratios("limit_configured", "A limit as configured", by_limit)?,
             limit_learned: book.ratios("limit_learned", "A limit as learned", by_limit)?,
+            limit_exhaustion: book.ratios(
+                "limit_exhaustion_seconds",
+                "When a limit is used up if nothing changes",
+                by_limit,
+            )?,
+            caller_limit_used: book.ratios(
+                "caller_limit_used_ratio",
+                "How much of a caller's limit is used",
+                &["caller", "limit"],
+            )?,
+            limit_warnings: book.counters(
+                "limit_warnings_total",
+                "Limits that were used to the share at which somebody wants to know",
+                &["owner", "limit"],
+            )?,
             quota_group_state: book.gauges(
                 "quota_group_state",
                 "The state of a quota group: 1 for the present one",
@@ -181,6 +218,9 @@ impl Metrics {
     fn begin(&self) {
         for priority in ["high", "normal", "batch"] {
             self.queue_depth.with_label_values(&[priority]).set(0);
+        }
+        for action in Would::ALL {
+            self.would.with_label_values(&[action.as_str()]).inc_by(0);
         }
         for result in ["success", "refused"] {
             self.config_reloads.with_label_values(&[result]).inc_by(0);

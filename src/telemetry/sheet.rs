@@ -41,6 +41,31 @@ impl Outcome {
     }
 }
 
+/// What would have been done to a request if limits were enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Would {
+    /// It would have waited for capacity.
+    Waited,
+    /// It would have been refused.
+    Refused,
+    /// It would have gone to another target.
+    Moved,
+}
+
+impl Would {
+    /// Everything that would have been done.
+    pub const ALL: [Self; 3] = [Self::Waited, Self::Refused, Self::Moved];
+
+    /// The word for it in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waited => "waited",
+            Self::Refused => "refused",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 /// What tokens were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {

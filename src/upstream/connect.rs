@@ -1,17 +1,15 @@
 //! Asking an egress proxy for a way through.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::io;
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::Empty;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::http1;
+use super::http1::{Asked, Inbox, Malformed};
+
+/// What one read of an answer may bring. It is a few hundred bytes.
+const BUFFER: usize = 4 * 1024;
 
 /// Why there is no way through.
 #[derive(Debug)]
@@ -19,47 +17,44 @@ pub(super) enum Refusal {
     /// The proxy said so.
     Status(StatusCode),
     /// It did not answer in HTTP.
-    Http(hyper::Error),
+    Malformed(Malformed),
+    /// The connection broke.
+    Io(io::Error),
     /// It sent bytes before the client did, which in TLS as in HTTP speaks first.
     Early,
 }
 
 /// Sends a `CONNECT` request and gives the connection back when the proxy has consented. Bound it
 /// with a timeout.
-pub(super) async fn connect<T>(io: T, request: Request<Empty<Bytes>>) -> Result<T, Refusal>
+pub(super) async fn connect<T>(mut io: T, request: &[u8]) -> Result<T, Refusal>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let handshake = http1::builder().handshake(TokioIo::new(io)).await;
-    let (mut sender, mut connection) = handshake.map_err(Refusal::Http)?;
-    let mut answer = pin!(sender.send_request(request));
-    let mut done = None;
-    let answer = poll_fn(|cx| {
-        if done.is_none()
-            && let Poll::Ready(result) = Pin::new(&mut connection).poll(cx)
-        {
-            done = Some(result);
+    io.write_all(request).await.map_err(Refusal::Io)?;
+    io.flush().await.map_err(Refusal::Io)?;
+    let mut inbox = Inbox::new(Asked::Connect);
+    let mut buffer = vec![0; BUFFER];
+    let status = loop {
+        let read = io.read(&mut buffer).await.map_err(Refusal::Io)?;
+        if read == 0 {
+            return Err(Refusal::Io(io::ErrorKind::UnexpectedEof.into()));
         }
-        answer.as_mut().poll(cx)
-    });
-    let status = answer.await.map_err(Refusal::Http)?.status();
+        let read = buffer.get_mut(..read).unwrap_or_default();
+        if let Some(response) = inbox.head(read).map_err(Refusal::Malformed)? {
+            break response.status();
+        }
+    };
     if !status.is_success() {
         return Err(Refusal::Status(status));
     }
-    let done = match done {
-        Some(done) => done,
-        None => (&mut connection).await,
-    };
-    done.map_err(Refusal::Http)?;
-    let parts = connection.into_parts();
-    if parts.read_buf.is_empty() { Ok(parts.io.into_inner()) } else { Err(Refusal::Early) }
+    if inbox.into_early().is_empty() { Ok(io) } else { Err(Refusal::Early) }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "it answered {}", status.as_u16()),
-            Self::Http(_) => f.write_str("it did not answer in HTTP"),
+            Self::Malformed(_) | Self::Io(_) => f.write_str("it did not answer in HTTP"),
             Self::Early => f.write_str("it spoke out of turn"),
         }
     }
@@ -68,7 +63,8 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Http(error) => Some(error),
+            Self::Malformed(error) => Some(error),
+            Self::Io(error) => Some(error),
             Self::Status(_) | Self::Early => None,
         }
     }

@@ -13,9 +13,9 @@ use crate::keys::Secret;
 /// A key as the header that carries it, made once and put on any number of requests.
 ///
 /// The header's bytes belong to a buffer that is wiped when the last clone of it is gone, so a key
-/// costs a reference count per request and leaves no copies behind on the heap. What cannot be
-/// wiped are the buffers of hyper, h2 and rustls in which a request is written; they are overwritten
-/// by the next one. The value is marked as sensitive: it prints as such, and HTTP/2 keeps it out of
+/// costs nothing per request and leaves no copies behind on the heap: HTTP/1.1 writes it into memory
+/// that is wiped as well. What cannot be wiped are the buffers of h2 and rustls in which a request is
+/// written; they are overwritten by the next one. The value is marked as sensitive: it prints as such, and HTTP/2 keeps it out of
 /// its compression table.
 #[derive(Clone)]
 pub struct Credential {
@@ -44,6 +44,15 @@ impl Credential {
         Ok(Self { name, value })
     }
 
+    pub(super) const fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    pub(super) const fn value(&self) -> &HeaderValue {
+        &self.value
+    }
+
+    /// As HTTP/2 wants it.
     pub(super) fn put_on(&self, headers: &mut HeaderMap) {
         headers.insert(self.name.clone(), self.value.clone());
     }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::HeaderValue;
 use http::uri::Authority;
-use http::{HeaderValue, Uri};
 use rustls_pki_types::ServerName;
 
 use super::patience::Timeouts;
@@ -61,8 +61,7 @@ pub(super) struct ReadyProxy {
     pub(super) address: Option<IpAddr>,
     pub(super) secure: Option<Secure>,
     /// Whom to ask for: `host:port`.
-    pub(super) target: Uri,
-    pub(super) target_host: HeaderValue,
+    pub(super) target: HeaderValue,
 }
 
 /// Settings that no destination can be made of.
@@ -132,12 +131,8 @@ impl ReadyProxy {
         let Settings { host, port, roots, .. } = settings;
         let secure = if proxy.tls() { Some(Secure::new(roots, proxy.host())?) } else { None };
         let target = Authority::try_from(place(host, *port)).map_err(|_| SettingsError::Host)?;
-        let target_host =
-            HeaderValue::from_str(target.as_str()).map_err(|_| SettingsError::Host)?;
-        let mut parts = http::uri::Parts::default();
-        parts.authority = Some(target);
-        let target = Uri::from_parts(parts).map_err(|_| SettingsError::Host)?;
-        Ok(Self { address: proxy.host().parse().ok(), proxy, secure, target, target_host })
+        let target = HeaderValue::from_str(target.as_str()).map_err(|_| SettingsError::Host)?;
+        Ok(Self { address: proxy.host().parse().ok(), proxy, secure, target })
     }
 }
 

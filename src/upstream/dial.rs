@@ -5,23 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::{Method, Request, header};
-use http_body_util::Empty;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use super::connect::{Refusal, connect};
 use super::destination::{Destination, ReadyProxy, Secure};
 use super::error::{Fault, Phase, SendError, Sent};
 use super::resolve::{Addresses, Resolver};
-use super::stream::{Carrier, Stream};
+use super::stream::Stream;
 use super::tls::H2;
 
 /// After how long the next address of a name is tried beside the one that does not answer
@@ -71,22 +69,22 @@ impl Attempt<'_> {
         let Destination { settings, address, secure, proxy, .. } = self.destination;
         let Some(proxy) = proxy else {
             let tcp = self.connect(resolver, &settings.host, settings.port, *address).await?;
-            let Some(secure) = secure else { return Ok(plain(Carrier::Plain(tcp))) };
-            return Ok(dialled(self.secure(secure, offer, tcp).await?, Carrier::Tls));
+            let Some(secure) = secure else { return Ok(plain(Stream::Plain(tcp))) };
+            return Ok(dialled(self.secure(secure, offer, tcp).await?, Stream::Tls));
         };
         let (host, port) = (proxy.proxy.host(), proxy.proxy.port());
         let tcp = self.connect(resolver, host, port, proxy.address).await?;
         match (&proxy.secure, secure) {
-            (None, None) => Ok(plain(Carrier::Plain(self.pass(proxy, tcp).await?))),
+            (None, None) => Ok(plain(Stream::Plain(self.pass(proxy, tcp).await?))),
             (None, Some(secure)) => {
                 let tcp = self.pass(proxy, tcp).await?;
-                Ok(dialled(self.secure(secure, offer, tcp).await?, Carrier::Tls))
+                Ok(dialled(self.secure(secure, offer, tcp).await?, Stream::Tls))
             }
             (Some(outer), inner) => {
                 let outer = self.secure(outer, Offer::Http1, tcp).await?;
                 let outer = self.pass(proxy, *outer).await?;
-                let Some(secure) = inner else { return Ok(plain(Carrier::Tls(Box::new(outer)))) };
-                Ok(dialled(self.secure(secure, offer, outer).await?, Carrier::Nested))
+                let Some(secure) = inner else { return Ok(plain(Stream::Tls(Box::new(outer)))) };
+                Ok(dialled(self.secure(secure, offer, outer).await?, Stream::Nested))
             }
         }
     }
@@ -119,7 +117,7 @@ impl Attempt<'_> {
         T: AsyncRead + AsyncWrite + Unpin,
     {
         self.enter(Phase::Proxy);
-        let passed = connect(io, connect_request(proxy)).await;
+        let passed = connect(io, &connect_request(proxy)).await;
         passed.map_err(|refusal| {
             let status = if let Refusal::Status(status) = refusal { Some(status) } else { None };
             self.fail(Fault::Proxy(status)).caused_by(refusal)
@@ -158,24 +156,25 @@ impl Attempt<'_> {
     }
 }
 
-fn plain(carrier: Carrier) -> Dialled {
-    Dialled { stream: carrier.into(), http2: false }
+fn plain(stream: Stream) -> Dialled {
+    Dialled { stream, http2: false }
 }
 
-fn dialled<T>(tls: Box<TlsStream<T>>, carrier: fn(Box<TlsStream<T>>) -> Carrier) -> Dialled {
+fn dialled<T>(tls: Box<TlsStream<T>>, stream: fn(Box<TlsStream<T>>) -> Stream) -> Dialled {
     let http2 = tls.get_ref().1.alpn_protocol() == Some(H2);
-    Dialled { stream: carrier(tls).into(), http2 }
+    Dialled { stream: stream(tls), http2 }
 }
 
-fn connect_request(proxy: &ReadyProxy) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = proxy.target.clone();
-    request.headers_mut().insert(header::HOST, proxy.target_host.clone());
+/// The request for a way through, which holds the proxy's password.
+fn connect_request(proxy: &ReadyProxy) -> Zeroizing<Vec<u8>> {
+    let target = proxy.target.as_bytes();
+    let mut request = [b"CONNECT ", target, b" HTTP/1.1\r\nhost: ", target, b"\r\n"].concat();
     if let Some(authorization) = proxy.proxy.authorization() {
-        request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        let line = [b"proxy-authorization: ", authorization.as_bytes(), b"\r\n"].concat();
+        request.extend_from_slice(&line);
     }
-    request
+    request.extend_from_slice(b"\r\n");
+    Zeroizing::new(request)
 }
 
 /// The first address that takes a connection; each gets a head start over the next.

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::formats::Verdict;
 
-/// Any error, as hyper takes it.
+/// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A request that brought no answer.
@@ -165,7 +165,7 @@ impl Phase {
 /// An answer that broke off.
 #[derive(Debug)]
 pub struct BodyError {
-    place: Arc<str>,
+    place: Box<str>,
     fault: BodyFault,
     source: Option<BoxError>,
 }
@@ -182,8 +182,8 @@ pub enum BodyFault {
 }
 
 impl BodyError {
-    pub(super) fn new(place: &Arc<str>, fault: BodyFault, source: Option<BoxError>) -> Self {
-        Self { place: Arc::clone(place), fault, source }
+    pub(super) fn new(place: &str, fault: BodyFault, source: Option<BoxError>) -> Self {
+        Self { place: place.into(), fault, source }
     }
 
     /// Why it broke off.

@@ -1,11 +1,14 @@
 //! One HTTP/2 connection and its streams.
 //!
-//! On `h2` rather than on hyper's client: a request then needs neither a task nor a channel of its
+//! On `h2` itself: a request then needs neither a task nor a channel of its
 //! own, the peer's stream limit is there to be read, and an error tells whether the peer has looked
 //! at the request at all.
 
 mod driver;
 mod pump;
+mod sending;
+
+pub(super) use sending::{Progress, Sending};
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -21,12 +24,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::body::{Progress, Read};
+use super::body::Read;
 use super::destination::Destination;
 use super::error::{BodyFault, Fault, Phase, SendError, Sent};
 use super::patience::Patience;
 use super::pool::Pool;
-use super::request::{Failure, Prepared};
+use super::request::{Failure, Outbound};
 use super::spawn::spawn;
 use super::stream::Stream;
 use pump::Pump;
@@ -96,7 +99,7 @@ pub(super) struct Http2Body {
     /// Bytes still to come, if the head told.
     left: Option<u64>,
     stage: Stage,
-    _slot: Slot,
+    slot: Slot,
 }
 
 enum Stage {
@@ -186,7 +189,7 @@ impl Slot {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn exchange(
         self,
-        prepared: Prepared,
+        outbound: &mut Outbound<'_>,
         destination: &Destination,
     ) -> Result<Response<Http2Body>, Failure> {
         let place = &destination.place;
@@ -195,11 +198,11 @@ impl Slot {
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
             self.http2.state.closed.store(true, Ordering::Relaxed);
             let error = SendError::new(place, Fault::Broken, Sent::No).caused_by(error);
-            return Err(Failure { error, unsent: Some(Box::new(prepared)) });
+            return Err(Failure { error, unsent: true });
         }
-        let fail = |error| Failure { error, unsent: None };
+        let fail = |error| Failure { error, unsent: false };
         let progress = Progress::new();
-        let Some((request, body)) = prepared.into_http2(destination, &progress) else {
+        let Some((request, body)) = outbound.take_http2(destination, &progress) else {
             return Err(fail(SendError::new(place, Fault::Request, Sent::No)));
         };
         let (response, stream) =
@@ -212,7 +215,7 @@ impl Slot {
             patience: Patience::new(destination.timeouts),
             interim: 0,
         };
-        wait.patience.begin(&progress);
+        wait.patience.begin();
         match poll_fn(|cx| wait.poll(cx, &progress)).await {
             Ok(response) => {
                 let length = announced(response.headers());
@@ -260,7 +263,8 @@ impl Wait {
         if let Poll::Ready(response) = Pin::new(&mut self.response).poll(cx) {
             return Poll::Ready(response.map_err(End::Stream));
         }
-        self.patience.poll_head(cx, progress).map(|phase| Err(End::Timeout(phase)))
+        let (moved, written_at) = (progress.bytes(), progress.finished_at());
+        self.patience.poll_head(cx, moved, written_at).map(|phase| Err(End::Timeout(phase)))
     }
 }
 
@@ -297,7 +301,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 impl Http2Body {
     fn new(receive: RecvStream, left: Option<u64>, wait: Wait, slot: Slot) -> Self {
         let Wait { pump, patience, .. } = wait;
-        Self { receive, pump, patience, left, stage: Stage::Data, _slot: slot }
+        Self { receive, pump, patience, left, stage: Stage::Data, slot }
     }
 
     /// The next frame.
@@ -339,6 +343,10 @@ impl Http2Body {
         self.receive.flow_control().release_capacity(data.len())?;
         self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
         Ok(Frame::data(data))
+    }
+
+    pub(super) fn place(&self) -> &Arc<str> {
+        &self.slot.pool.place
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::body::Progress;
 use super::error::Phase;
 
 /// A timer that lives as long as its connection and serves one exchange after the other.
@@ -69,27 +68,32 @@ impl Patience {
     }
 
     /// An exchange begins.
-    pub(super) fn begin(&mut self, progress: &Progress) {
+    pub(super) fn begin(&mut self) {
         self.since = Instant::now();
-        self.moved = progress.bytes();
+        self.moved = 0;
         self.silent = 0;
         // No later than a tick, so that the timer need not be set back when the answer begins.
         self.rearm(self.since + self.timeouts.first_byte.min(self.timeouts.tick()));
     }
 
-    /// Ready when the head of the answer is overdue.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, progress: &Progress) -> Poll<Phase> {
+    /// Ready when the head of the answer is overdue, of a request of which so many bytes have moved,
+    /// and the last one then.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: u64,
+        written_at: Option<Instant>,
+    ) -> Poll<Phase> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
-            if progress.bytes() != self.moved {
-                self.moved = progress.bytes();
+            if moved != self.moved {
+                self.moved = moved;
                 self.since = now;
             }
-            let finished = progress.finished_at();
-            let due = finished.unwrap_or(self.since) + self.timeouts.first_byte;
+            let due = written_at.unwrap_or(self.since) + self.timeouts.first_byte;
             if now >= due {
-                return Poll::Ready(finished.map_or(Phase::Upload, |_| Phase::FirstByte));
+                return Poll::Ready(written_at.map_or(Phase::Upload, |_| Phase::FirstByte));
             }
             self.rearm(due.min(now + self.timeouts.tick()));
         }
@@ -112,6 +116,12 @@ impl Patience {
         }
     }
 
+    /// No exchange is under way: `nobody` takes the place of the task that waited last.
+    pub(super) fn rest(&mut self, nobody: &mut Context<'_>) {
+        // That it has fired means nothing now.
+        let _fired: Poll<()> = self.timer.as_mut().poll(nobody);
+    }
+
     fn rearm(&mut self, at: Instant) {
         self.timer.as_mut().reset(at);
     }
@@ -120,12 +130,9 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::sync::Arc;
 
-    use bytes::Bytes;
     use tokio::time::{advance, timeout};
 
-    use super::super::body::{OutBody, Sending};
     use super::*;
 
     const TIMEOUTS: Timeouts = Timeouts {
@@ -142,10 +149,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_noticed_within_a_quarter_of_the_idle_timeout() {
-        let progress = Progress::new();
         let mut patience = Patience::new(TIMEOUTS);
         for head_after in [0, 1, 14, 100] {
-            patience.begin(&progress);
+            patience.begin();
             advance(Duration::from_secs(head_after)).await;
             let silent = seconds_until(&mut patience).await;
             assert!((60..=76).contains(&silent), "{silent} s after a head in {head_after} s");
@@ -164,26 +170,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_byte_is_due_when_the_last_byte_of_the_request_is_long_gone() {
-        let progress = Progress::new();
         let mut patience = Patience::new(TIMEOUTS);
-        let mut sending =
-            Sending::new(OutBody::from(Bytes::from_static(b"x")), Arc::clone(&progress));
-        patience.begin(&progress);
+        patience.begin();
         let early =
-            timeout(Duration::from_secs(500), poll_fn(|cx| patience.poll_head(cx, &progress)));
+            timeout(Duration::from_secs(500), poll_fn(|cx| patience.poll_head(cx, 0, None)));
         assert!(early.await.is_err());
-        poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut sending), cx)).await;
         let written = Instant::now();
-        let phase = poll_fn(|cx| patience.poll_head(cx, &progress)).await;
+        let phase = poll_fn(|cx| patience.poll_head(cx, 1, Some(written))).await;
         assert_eq!((phase, written.elapsed().as_secs()), (Phase::FirstByte, 600));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_is_not_taken_times_out_too() {
-        let progress = Progress::new();
         let mut patience = Patience::new(TIMEOUTS);
-        let _sending = Sending::new(OutBody::from(Bytes::from_static(b"x")), Arc::clone(&progress));
-        patience.begin(&progress);
-        assert_eq!(poll_fn(|cx| patience.poll_head(cx, &progress)).await, Phase::Upload);
+        patience.begin();
+        let begun = Instant::now();
+        let mut moved = 0;
+        for _ in 0..3 {
+            let taken = timeout(
+                Duration::from_secs(500),
+                poll_fn(|cx| patience.poll_head(cx, moved, None)),
+            );
+            assert!(taken.await.is_err());
+            moved += 1;
+        }
+        assert_eq!(poll_fn(|cx| patience.poll_head(cx, moved, None)).await, Phase::Upload);
+        assert!(begun.elapsed() >= Duration::from_secs(2_000));
     }
 }

@@ -146,7 +146,7 @@ impl Pool {
     ) -> Result<Box<Http1>, SendError> {
         let seat = self.seat_in_time().await?;
         let dialled = dial(destination, &self.resolver, Offer::Http1).await?;
-        self.http1(dialled, seat, Afterwards::Close).await
+        Ok(self.http1(dialled, seat, Afterwards::Close))
     }
 
     /// Takes a connection back after its exchange.
@@ -264,7 +264,7 @@ impl Pool {
                 Some(seat) => seat,
                 None => self.seat_in_time().await?,
             };
-            return Ok(Line::Http1(self.http1(dialled, seat, Afterwards::Keep).await?));
+            return Ok(Line::Http1(self.http1(dialled, seat, Afterwards::Keep)));
         }
         let http2 = Http2::open(dialled.stream, self).await;
         let http2 = http2.map_err(|error| self.fail(Fault::Protocol).caused_by(error))?;
@@ -277,14 +277,8 @@ impl Pool {
         Ok(Line::Http2(slot))
     }
 
-    async fn http1(
-        &self,
-        dialled: Dialled,
-        seat: Seat,
-        afterwards: Afterwards,
-    ) -> Result<Box<Http1>, SendError> {
-        let opened = Http1::open(dialled.stream, self.timeouts, seat, afterwards).await;
-        opened.map_err(|error| self.fail(Fault::Protocol).caused_by(error))
+    fn http1(&self, dialled: Dialled, seat: Seat, afterwards: Afterwards) -> Box<Http1> {
+        Http1::new(dialled.stream, self.timeouts, seat, afterwards)
     }
 
     /// A seat, if need be that of a connection at rest.

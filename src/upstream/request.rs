@@ -1,15 +1,17 @@
-//! A request as it is handed in, and as each version of HTTP wants it.
+//! A request as it is handed in, and as HTTP/2 wants it; `http1` writes it as it is.
 
+use std::mem;
 use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body::Body;
 
-use super::body::{OutBody, Progress, Sending};
+use super::body::OutBody;
 use super::credential::Credential;
 use super::destination::Destination;
 use super::error::SendError;
+use super::http2::{Progress, Sending};
 
 /// A request to be sent.
 #[derive(Debug)]
@@ -27,95 +29,62 @@ pub struct Outbound<'a> {
     pub credential: Option<&'a Credential>,
 }
 
-/// A request with its credential on, for either version of HTTP.
-pub(super) struct Prepared {
-    pub(super) method: Method,
-    pub(super) path: PathAndQuery,
-    pub(super) headers: HeaderMap,
-    pub(super) body: OutBody,
-}
-
 /// A request that failed.
 pub(super) struct Failure {
     pub(super) error: SendError,
-    /// The request, if nothing of it was sent.
-    pub(super) unsent: Option<Box<Prepared>>,
+    /// Whether nothing of it was sent: then it is whole, and may be tried on another connection.
+    pub(super) unsent: bool,
 }
 
-impl Prepared {
-    pub(super) fn new(outbound: Outbound<'_>) -> Self {
-        let Outbound { method, path, mut headers, body, credential } = outbound;
-        headers.remove(header::CONTENT_LENGTH);
-        headers.remove(header::TRANSFER_ENCODING);
-        if let Some(credential) = credential {
-            credential.put_on(&mut headers);
-        }
-        Self { method, path, headers, body }
-    }
-
-    pub(super) fn into_http1(
-        self,
-        host: &HeaderValue,
-        progress: &Arc<Progress>,
-    ) -> Request<Sending> {
-        let Self { method, path, mut headers, body } = self;
-        headers.insert(header::HOST, host.clone());
-        let mut request = Request::new(Sending::new(body, Arc::clone(progress)));
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(path);
-        *request.headers_mut() = headers;
-        request
-    }
-
-    /// The request again, when a connection could not begin with it.
-    pub(super) fn from_http1(request: Request<Sending>) -> Self {
-        let (parts, body) = request.into_parts();
-        let path = parts.uri.into_parts().path_and_query;
-        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Self { method: parts.method, path, headers: parts.headers, body: body.into_body() }
-    }
-
-    /// `None` if it cannot be written, which no path and authority should lead to.
-    pub(super) fn into_http2(
-        self,
+impl Outbound<'_> {
+    /// The request for HTTP/2. `None` if it cannot be written, which no path and authority should
+    /// lead to.
+    pub(super) fn take_http2(
+        &mut self,
         destination: &Destination,
         progress: &Arc<Progress>,
     ) -> Option<(Request<()>, Sending)> {
-        let Self { method, path, mut headers, body } = self;
+        let mut headers = mem::take(&mut self.headers);
         for name in CONNECTION_HEADERS {
             headers.remove(name);
         }
         if headers.get(header::TE).is_some_and(|value| value != "trailers") {
             headers.remove(header::TE);
         }
-        let body = Sending::new(body, Arc::clone(progress));
+        if let Some(credential) = self.credential {
+            credential.put_on(&mut headers);
+        }
+        let body = Sending::new(mem::take(&mut self.body), Arc::clone(progress));
         if let Some(length) =
-            body.size_hint().exact().filter(|length| *length > 0 || means_body(&method))
+            body.size_hint().exact().filter(|length| *length > 0 || means_body(&self.method))
         {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(if destination.secure.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         uri.authority = Some(destination.authority.clone());
-        uri.path_and_query = Some(path);
+        uri.path_and_query = Some(self.path.clone());
         let mut request = Request::new(());
-        *request.method_mut() = method;
+        *request.method_mut() = mem::take(&mut self.method);
         *request.uri_mut() = Uri::from_parts(uri).ok()?;
         *request.headers_mut() = headers;
         Some((request, body))
     }
 }
 
-/// HTTP/2 has none of these (RFC 9113 section 8.2.2), and `:authority` for `Host`.
-const CONNECTION_HEADERS: [header::HeaderName; 5] = [
+/// HTTP/2 has none of these (RFC 9113 section 8.2.2), `:authority` for `Host`, and a length of its
+/// own reckoning.
+const CONNECTION_HEADERS: [header::HeaderName; 7] = [
     header::HOST,
     header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::HeaderName::from_static("keep-alive"),
     header::HeaderName::from_static("proxy-connection"),
 ];
 
 /// Methods whose requests tell their length even when it is zero (RFC 9110 section 8.6).
-fn means_body(method: &Method) -> bool {
+pub(super) fn means_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::error::{BodyError, BodyFault, BoxError};
 use super::http1::Http1;
@@ -22,11 +21,10 @@ use super::pool::Pool;
 /// come and is small.
 pub struct ResponseBody {
     line: Line,
-    place: Arc<str>,
 }
 
 enum Line {
-    Http1 { incoming: Incoming, http1: Box<Http1>, pool: Arc<Pool> },
+    Http1(Box<Http1>, Arc<Pool>),
     Http2(Box<Http2Body>),
     Ended,
 }
@@ -36,17 +34,16 @@ const REMAINDER: usize = 16 * 1024;
 const REMAINDER_FRAMES: usize = 4;
 
 impl ResponseBody {
-    pub(super) fn http1(incoming: Incoming, http1: Box<Http1>, pool: Arc<Pool>) -> Self {
-        let place = Arc::clone(&pool.place);
-        let mut body = Self { line: Line::Http1 { incoming, http1, pool }, place };
-        if body.is_end_stream() {
-            body.end();
-        }
-        body
+    pub(super) fn http1(http1: Box<Http1>, pool: Arc<Pool>) -> Self {
+        Self::new(Line::Http1(http1, pool))
     }
 
-    pub(super) fn http2(body: Http2Body, place: &Arc<str>) -> Self {
-        let mut body = Self { line: Line::Http2(Box::new(body)), place: Arc::clone(place) };
+    pub(super) fn http2(body: Http2Body) -> Self {
+        Self::new(Line::Http2(Box::new(body)))
+    }
+
+    fn new(line: Line) -> Self {
+        let mut body = Self { line };
         if body.is_end_stream() {
             body.end();
         }
@@ -54,14 +51,24 @@ impl ResponseBody {
     }
 
     fn end(&mut self) {
-        if let Line::Http1 { http1, pool, .. } = mem::replace(&mut self.line, Line::Ended) {
+        if let Line::Http1(http1, pool) = mem::replace(&mut self.line, Line::Ended) {
             pool.give_back(http1);
         }
     }
 
     fn fail(&mut self, fault: BodyFault, source: Option<BoxError>) -> BodyError {
-        self.line = Line::Ended;
-        BodyError::new(&self.place, fault, source)
+        let line = mem::replace(&mut self.line, Line::Ended);
+        BodyError::new(line.place(), fault, source)
+    }
+}
+
+impl Line {
+    fn place(&self) -> &str {
+        match self {
+            Self::Http1(_, pool) => &pool.place,
+            Self::Http2(body) => body.place(),
+            Self::Ended => "",
+        }
     }
 }
 
@@ -74,7 +81,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let read = match &mut self.line {
-            Line::Http1 { incoming, http1, .. } => ready!(http1.poll_frame(incoming, cx)),
+            Line::Http1(http1, _) => ready!(http1.poll_frame(cx)),
             Line::Http2(body) => ready!(body.poll_frame(cx)),
             Line::Ended => return Poll::Ready(None),
         };
@@ -95,7 +102,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.line {
-            Line::Http1 { incoming, .. } => incoming.is_end_stream(),
+            Line::Http1(http1, _) => http1.is_done(),
             Line::Http2(body) => body.is_end_stream(),
             Line::Ended => true,
         }
@@ -103,7 +110,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.line {
-            Line::Http1 { incoming, .. } => incoming.size_hint(),
+            Line::Http1(http1, _) => http1.size_hint(),
             Line::Http2(body) => body.size_hint(),
             Line::Ended => SizeHint::with_exact(0),
         }
@@ -112,8 +119,8 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        let Line::Http1 { incoming, .. } = &self.line else { return };
-        if incoming.size_hint().exact().is_some_and(|left| left > REMAINDER as u64) {
+        let Line::Http1(http1, _) = &self.line else { return };
+        if http1.size_hint().exact().is_some_and(|left| left > REMAINDER as u64) {
             return;
         }
         let (mut cx, mut read) = (Context::from_waker(Waker::noop()), 0);
@@ -132,10 +139,10 @@ impl Drop for ResponseBody {
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = match &self.line {
-            Line::Http1 { .. } => "HTTP/1.1",
+            Line::Http1(..) => "HTTP/1.1",
             Line::Http2(_) => "HTTP/2",
             Line::Ended => "ended",
         };
-        write!(f, "ResponseBody({}, {line})", self.place)
+        write!(f, "ResponseBody({}, {line})", self.line.place())
     }
 }

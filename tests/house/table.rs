@@ -47,6 +47,9 @@ pub(crate) const ROOMS: &[Room] = &[
         To(&[
             "clock",
             "lifecycle",
+            // What a request is made of, not who serves it.
+            "serve::Incoming",
+            "serve::OnUpgrade",
             "callers",
             "formats",
             "limits",
@@ -78,6 +81,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "clock",
             "formats",
             "callers",
+            "limits",
             "telemetry::AccessLog",
             "simulator::basin::draw",
             "simulator::basin::scenario",

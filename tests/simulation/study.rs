@@ -7,14 +7,14 @@ use std::time::Duration;
 use keyweir::callers::Priority;
 use keyweir::formats::{Dialect, Dimension};
 use keyweir::keys::{KeySpec, LimitSpec, Reach, Secret, Spec};
-use keyweir::limits::{Learning, Measure, Rule};
+use keyweir::limits::{Charging, Learning, Measure, Rule};
 use keyweir::simulator::basin::draw::{Draw, Kind as Shape};
 use keyweir::simulator::basin::scenario::{
-    Chaos, Fault, Fleet, Load, Name, Pace, Process, Provider, Retry, Spread, Stream, Trouble,
-    Weighted,
+    Caller, Chaos, Fault, Fleet, Load, Name, Pace, Process, Provider, Retry, Spread, Stream,
+    Trouble, Weighted,
 };
 use keyweir::simulator::basin::{self, Kind, Outcome, Scenario};
-use keyweir::simulator::meter::{Rejections, Tariff, Terms};
+use keyweir::simulator::meter::{Rejections, Terms};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -156,11 +156,12 @@ fn provider(dimension: Dimension, amount: u32, terms: Terms) -> Provider {
     Provider {
         name: "openai".into(),
         dialect: Dialect::OpenAi,
-        tariff: Tariff::OpenAi,
+        charging: Charging::OpenAi,
         spec: Spec {
             keys: (1..=ACCOUNTS).map(key).collect(),
             limits: vec![limit(dimension, amount)],
             learning: Learning::On,
+            charging: Charging::OpenAi,
             ..Spec::default()
         },
         grants: None,
@@ -175,7 +176,7 @@ fn limit(dimension: Dimension, amount: u32) -> LimitSpec {
         models: Vec::new(),
         quota_groups: Vec::new(),
         reach: Reach::EachModel,
-        rules: vec![Rule { measure: Measure::Of(dimension), amount, window: MINUTE }],
+        rules: vec![Rule::new(Measure::Of(dimension), amount, MINUTE)],
     }
 }
 
@@ -203,7 +204,7 @@ fn scenario(situation: &Situation, provider: Provider, stream: Stream) -> Scenar
             targets: vec![(0, "gpt-4o".into(), 1)],
             weighted: Weighted::No,
         }],
-        callers: vec!["default".into()],
+        callers: vec![Caller { name: "default".into(), ..Caller::default() }],
         load: Load::Streams(vec![stream]),
         faults: Vec::new(),
         duration: MINUTE * 15,

@@ -218,7 +218,7 @@ impl Raw {
 
 fn parse_head(lines: &[String]) -> Reply {
     let (start, fields) = lines.split_first().expect("a start line");
-    let status = start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+    let status = start.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
     let mut headers = HeaderMap::new();
     for field in fields {
         let (name, value) = field.split_once(':').expect("a header");

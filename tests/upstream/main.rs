@@ -4,6 +4,7 @@
 
 mod support;
 
+mod exchanges;
 mod faults;
 mod http1;
 mod http2;

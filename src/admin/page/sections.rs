@@ -4,8 +4,8 @@ use std::fmt::{self, Formatter};
 use std::time::Duration;
 
 use crate::admin::status::{
-    BreakerState, BreakerStatus, ConfigState, Event, EventKind, KeyState, KeyStatus, LimitStatus,
-    ProviderStatus, QuotaGroupState, QuotaGroupStatus, Status, When,
+    BreakerState, BreakerStatus, CallerStatus, ConfigState, Event, EventKind, KeyState, KeyStatus,
+    LimitStatus, Mode, ProviderStatus, QuotaGroupState, QuotaGroupStatus, Status, When,
 };
 
 use super::Escaped;
@@ -23,6 +23,7 @@ pub(super) fn main(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     for provider in &status.providers {
         self::provider(f, provider, status.now)?;
     }
+    callers(f, &status.callers)?;
     if status.providers.is_empty() {
         f.write_str("<section><div class=\"head\">No provider is configured.</div></section>\n")?;
     }
@@ -45,6 +46,9 @@ fn header(f: &mut Formatter<'_>, status: &Status) -> fmt::Result {
     fact(f, "config", &config)?;
     fact(f, "in force for", &span(status.now.since(status.config.since)))?;
     fact(f, "sidecars assumed", &status.replicas_assumed.to_string())?;
+    if status.mode == Mode::Observe {
+        state(f, "observing: no limit is enforced", "warn")?;
+    }
     f.write_str("</header>\n")
 }
 
@@ -139,20 +143,47 @@ fn limits(f: &mut Formatter<'_>, groups: &[QuotaGroupStatus]) -> fmt::Result {
     if groups.iter().all(|group| group.limits.is_empty()) {
         return Ok(());
     }
-    let head = ["Quota group", "Model", "Limit", "Amount", "Free", ""];
+    let head = ["Quota group", "Model", "Limit", "Amount", "Free", "Used up in", ""];
     table(f, "Limits", &head, |f| {
         let all = groups.iter().flat_map(|group| group.limits.iter().map(move |it| (group, it)));
         all.clone().try_for_each(|(group, limit)| limit_row(f, &group.name, limit))
     })
 }
 
+fn callers(f: &mut Formatter<'_>, callers: &[CallerStatus]) -> fmt::Result {
+    for caller in callers {
+        write!(f, "<section><div class=\"head\"><h2>{}</h2>", Escaped(&caller.name))?;
+        fact(f, "caller; counted apart for each", &caller.per)?;
+        if caller.accounts > 1 {
+            fact(f, "of them seen", &caller.accounts.to_string())?;
+        }
+        fact(f, "waiting", &caller.queue_depth.to_string())?;
+        f.write_str("</div>\n")?;
+        let head = ["Limit", "Amount", "Free", "Used up in", ""];
+        table(f, "Limits", &head, |f| {
+            caller.limits.iter().try_for_each(|limit| {
+                f.write_str("<tr>")?;
+                limit_cells(f, limit)
+            })
+        })?;
+        f.write_str("</section>\n")?;
+    }
+    Ok(())
+}
+
 fn limit_row(f: &mut Formatter<'_>, group: &str, limit: &LimitStatus) -> fmt::Result {
     let model = if limit.model.is_empty() { "all" } else { &limit.model };
+    write!(f, "<tr><td>{}<td>{}", Escaped(group), Escaped(model))?;
+    limit_cells(f, limit)
+}
+
+fn limit_cells(f: &mut Formatter<'_>, limit: &LimitStatus) -> fmt::Result {
     let kind = limit.limit.replace('_', " ");
     let window = Duration::from_secs(limit.window_seconds);
     let per = if window.is_zero() { String::new() } else { format!(" in {}", span(window)) };
     let amount = match (limit.learned, limit.configured) {
         (Some(learned), _) => format!("{} learned", grouped(learned)),
+        (None, Some(micros)) if limit.limit.starts_with("cost") => dollars(micros),
         (None, Some(configured)) => grouped(configured),
         (None, None) => "unknown".to_owned(),
     };
@@ -162,11 +193,13 @@ fn limit_row(f: &mut Formatter<'_>, group: &str, limit: &LimitStatus) -> fmt::Re
         ratio if ratio < LOW => " low",
         _ => "",
     };
-    let (group, model, kind) = (Escaped(group), Escaped(model), Escaped(&kind));
+    let kind = Escaped(&kind);
+    let soon = limit.exhausted_in_seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+    let soon = soon.map(span).unwrap_or_default();
     writeln!(
         f,
-        "<tr><td>{group}<td>{model}<td>{kind}{per}<td class=\"number\">{amount}\
-         <td class=\"number\">{:.0} %<td class=\"wide\"><svg class=\"level{class}\" \
+        "<td>{kind}{per}<td class=\"number\">{amount}\
+         <td class=\"number\">{:.0} %<td>{soon}<td class=\"wide\"><svg class=\"level{class}\" \
          viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
          <rect width=\"{level:.1}\" height=\"1\"/></svg>",
         limit.level_ratio * 100.0
@@ -262,6 +295,12 @@ fn span(duration: Duration) -> String {
     if rest == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {rest} {small}") }
 }
 
+/// Millionths of a dollar, to the cent.
+fn dollars(micros: u64) -> String {
+    let cents = micros.div_ceil(10_000);
+    format!("{}.{:02} $", grouped(cents / 100), cents % 100)
+}
+
 /// A number with its thousands set apart.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -293,5 +332,6 @@ mod tests {
     fn numbers_have_their_thousands_set_apart() {
         let read = [0, 999, 1_000, 2_000_000].map(grouped);
         assert_eq!(read, ["0", "999", "1\u{202f}000", "2\u{202f}000\u{202f}000"]);
+        assert_eq!(dollars(1_234_567_890), "1\u{202f}234.57 $");
     }
 }

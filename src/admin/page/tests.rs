@@ -29,6 +29,8 @@ fn busy() -> Status {
             sources: vec!["/etc/keyweir/keyweir.yaml".into()],
         },
         replicas_assumed: 3,
+        mode: Mode::Observe,
+        callers: vec![nightly()],
         providers: vec![openai(), anthropic(), local()],
         missing: vec!["openai-eu: no such Secret is mounted; create it, or roll the pod".into()],
         warnings: vec!["openai-keys/spare is the same key as `openai-keys/main-1`".into()],
@@ -111,6 +113,21 @@ fn local() -> ProviderStatus {
     ProviderStatus { name, wire, base_host, ..ProviderStatus::default() }
 }
 
+fn nightly() -> CallerStatus {
+    let cost = LimitStatus {
+        exhausted_in_seconds: Some(5_400.0),
+        replicas: 3,
+        ..limit("", ("costPerMonth", 2_592_000), (Some(300_000_000), None), 0.1)
+    };
+    CallerStatus {
+        name: "nightly-batch".into(),
+        per: "user".into(),
+        accounts: 12,
+        queue_depth: 4,
+        limits: vec![cost],
+    }
+}
+
 fn limit(
     model: &str,
     (limit, window_seconds): (&str, u64),
@@ -119,7 +136,16 @@ fn limit(
 ) -> LimitStatus {
     let (model, limit) = (model.into(), limit.into());
     let used_ratio = 1.0 - level_ratio;
-    LimitStatus { model, limit, window_seconds, configured, learned, level_ratio, used_ratio }
+    LimitStatus {
+        model,
+        limit,
+        window_seconds,
+        configured,
+        learned,
+        level_ratio,
+        used_ratio,
+        ..LimitStatus::default()
+    }
 }
 
 fn event(offset: i64, kind: EventKind, message: &str) -> Event {
@@ -146,6 +172,11 @@ fn the_page_says_what_the_status_says() {
         "<rect width=\"0.0\"",
         ">-4 %<",
         ">held</span><td>12 s<",
+        "observing: no limit is enforced",
+        "<h2>nightly-batch</h2>",
+        "counted apart for each <b>user</b>",
+        "of them seen <b>12</b>",
+        "<td>1 h 30 min<",
         ">open</span><td class=\"wide\">4 s",
         "2 mistakes in keyweir.yaml",
     ] {
@@ -186,7 +217,7 @@ fn poison(value: &mut serde_json::Value) -> usize {
         }
         Value::Array(values) => values.iter_mut().map(poison).sum(),
         Value::Object(fields) => {
-            let closed = ["state", "kind", "at", "now", "since", "until"];
+            let closed = ["state", "mode", "kind", "at", "now", "since", "until"];
             let open = fields.iter_mut().filter(|(name, _)| !closed.contains(&name.as_str()));
             open.map(|(_, value)| poison(value)).sum()
         }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::used::{self, Config};
-use crate::config::workload::{Told, Workload};
+use crate::config::workload::{Told, Workload, terms_of};
+use crate::limits::Sharing;
 use crate::proxy::keyring::{self, Keyring};
 use crate::simulator::basin::Scenario;
-use crate::simulator::basin::scenario::{Fault, Fleet, Load, Provider, Retry};
+use crate::simulator::basin::scenario::{Caller, Fault, Fleet, Load, Provider, Retry};
 use crate::sources::Secrets;
 
 /// What the command line and the workload's file have settled between them.
@@ -31,16 +32,20 @@ pub(super) fn assemble(
     given: Given,
 ) -> Result<Scenario, String> {
     let secrets = with_invented(config, workload, secrets);
+    let start = Timestamp::from_second(START).unwrap_or_default();
     let mut providers = Vec::new();
     for (provider, reality) in config.providers.iter().zip(&workload.providers) {
-        let (spec, _) = Keyring::default().fill(provider, config.breaker, &secrets);
+        // Who else draws on the limits is told to each sidecar where it is built.
+        let terms = (config.breaker, Sharing::default());
+        let (spec, _) = Keyring::default().fill(provider, terms, &secrets, start);
+        let granted = |limit| keyring::limit(limit, reality.charging);
         let grants = reality.limits.as_ref();
         providers.push(Provider {
             name: provider.name.clone(),
             dialect: provider.dialect,
-            tariff: reality.tariff,
+            charging: reality.charging,
             spec,
-            grants: grants.map(|limits| limits.iter().map(keyring::limit).collect()),
+            grants: grants.map(|limits| limits.iter().map(granted).collect()),
             terms: reality.terms,
             pace: reality.pace,
         });
@@ -55,7 +60,7 @@ pub(super) fn assemble(
     Ok(Scenario {
         providers,
         names: workload.book.names.clone(),
-        callers: workload.book.callers.clone(),
+        callers: workload.book.callers.iter().map(|name| caller(config, name)).collect(),
         load: given.load,
         faults: workload.faults.clone(),
         duration: given.duration,
@@ -63,8 +68,14 @@ pub(super) fn assemble(
         estimate_error: workload.estimate_error,
         retry: retry(config.retry),
         seed: given.seed,
-        start: Timestamp::from_second(START).unwrap_or_default(),
+        start,
     })
+}
+
+/// A caller with the limits of its rule, or of everybody.
+fn caller(config: &Config, name: &str) -> Caller {
+    let terms = terms_of(config, name);
+    Caller { name: name.into(), per: terms.per, limits: terms.limits.clone() }
 }
 
 /// Secrets that are not at hand have as many entries as the workload says, or those that the

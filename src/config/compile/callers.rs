@@ -1,59 +1,69 @@
 //! `callers:` → who may ask for what.
 
+use std::num::NonZeroU32;
+
 use http::{HeaderName, HeaderValue};
 
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
-use super::super::used::{Caller, Callers, Priority};
+use super::super::used::{Caller, Callers, Match, Per, Priority};
 use super::{limits, names, settings};
 
-/// Compiles the default and the rules, which inherit from it.
-pub(super) fn compile(draft: &Draft<'_>, written: &raw::Callers) -> Callers {
+/// What every caller is compiled with.
+struct Desk<'a> {
+    draft: &'a Draft<'a>,
+    tiers: &'a Ordered<raw::Caller>,
+    at_tiers: At<'a>,
+    replicas: Option<NonZeroU32>,
+}
+
+/// What is written of a caller, and where.
+type Layer<'a> = (&'a raw::Caller, &'a At<'a>);
+
+/// Compiles the default and the rules, which inherit from their tiers and from it.
+pub(super) fn compile(
+    draft: &Draft<'_>,
+    written: &raw::Callers,
+    replicas: Option<NonZeroU32>,
+) -> Callers {
     let at = At::ROOT.key("callers");
-    check_tiers(draft, &at, &written.tiers);
+    let desk = Desk { draft, tiers: &written.tiers, at_tiers: at.key("tiers"), replicas };
+    check_tiers(&desk, written);
     let at_default = at.key("default");
     for field in ["name", "match"] {
         if draft.is_written(&at_default.key(field)) {
             draft.error(&at_default.key(field), "only a rule has it; `default` is for everyone");
         }
     }
-    check_tier(draft, &at_default, &written.default, &written.tiers);
-    let default = one(draft, &at_default, &written.default, &Caller::default());
+    let default = desk.one(&at_default, &written.default, &Caller::default());
     let at_rules = at.key("rules");
     let mut rules: Vec<Caller> = Vec::new();
     for (index, rule) in written.rules.iter().enumerate() {
         let at = at_rules.index(index);
         check_name(draft, &at, rule, &written.rules, index);
-        check_tier(draft, &at, rule, &written.tiers);
-        let mut caller = one(draft, &at, rule, &default);
+        let mut caller = desk.one(&at, rule, &default);
         caller.name = rule.name.as_deref().unwrap_or_default().into();
-        let understood = matches(draft, &at, rule, &mut caller);
-        if understood {
-            rules.push(caller);
-        }
+        caller.matches = matches(draft, &at, rule);
+        rules.push(caller);
     }
     Callers { default, rules }
 }
 
-fn check_tiers(draft: &Draft<'_>, at: &At<'_>, tiers: &Ordered<raw::Caller>) {
-    let at_tiers = at.key("tiers");
-    for (name, tier) in &tiers.0 {
-        let at = at_tiers.key(name);
+fn check_tiers(desk: &Desk<'_>, written: &raw::Callers) {
+    let draft = desk.draft;
+    for (name, tier) in &desk.tiers.0 {
+        let at = desk.at_tiers.key(name);
         names::check_label(draft, &at, name);
         for field in ["name", "match", "tier", "per"] {
             if draft.is_written(&at.key(field)) {
                 draft.error(&at.key(field), "only a rule has it, not a tier");
             }
         }
-        one(draft, &at, tier, &Caller::default());
-    }
-}
-
-fn check_tier(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, tiers: &Ordered<raw::Caller>) {
-    let Some(tier) = &written.tier else { return };
-    if !tiers.0.iter().any(|(name, _)| name == tier) {
-        let meant = draft.closest(tier, tiers.0.iter().map(|(name, _)| name.as_str()));
-        draft.slip(&at.key("tier"), "there is no such tier", meant);
+        desk.layered(None, (tier, &at), &Caller::default());
+        let mut callers = written.rules.iter().chain([&written.default]);
+        if !callers.any(|caller| caller.tier.as_ref() == Some(name)) {
+            draft.warn(&at, "nobody is of this tier");
+        }
     }
 }
 
@@ -75,21 +85,23 @@ fn check_name(
     }
 }
 
-/// Whom the rule is for. False if it asks for what cannot be told in this version.
-fn matches(draft: &Draft<'_>, at: &At<'_>, rule: &raw::Caller, caller: &mut Caller) -> bool {
+/// Whom the rule is for.
+fn matches(draft: &Draft<'_>, at: &At<'_>, rule: &raw::Caller) -> Match {
     let at_match = at.key("match");
     let Some(written) = &rule.matches else {
         if !draft.is_written(&at_match) {
             draft.warn(at, "no `match`: it holds for everyone, and no later rule is reached");
         }
-        return true;
+        return Match::default();
     };
     let at = at_match;
     let at_header = at.key("header");
     let read = |(name, value): &(String, String)| header(draft, &at_header.key(name), name, value);
-    caller.headers = written.header.0.iter().filter_map(read).collect();
-    names::patterns(draft, &at.key("model"), &written.model);
-    written.model.is_empty() && written.endpoint.is_empty()
+    Match {
+        headers: written.header.0.iter().filter_map(read).collect(),
+        models: names::patterns(draft, &at.key("model"), &written.model),
+        endpoints: limits::endpoints(&written.endpoint),
+    }
 }
 
 fn header(
@@ -103,31 +115,89 @@ fn header(
     name.zip(value)
 }
 
-/// What is written, and the rest from `base`.
-fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, base: &Caller) -> Caller {
-    let models = match &written.models {
-        Some(models) => names::patterns(draft, &at.key("models"), models),
-        None => base.models.clone(),
-    };
-    if let Some(limits) = &written.limits {
-        limits::check_caller(draft, at, limits);
+impl Desk<'_> {
+    /// What is written, over what its tier says, over `base`.
+    fn one(&self, at: &At<'_>, written: &raw::Caller, base: &Caller) -> Caller {
+        let tier = self.tier(at, written);
+        self.layered(tier.as_ref().map(|(tier, at)| (*tier, at)), (written, at), base)
     }
-    let priority = written.priority.map_or(base.priority, priority);
-    let max_priority = written.max_priority.map_or(base.max_priority, self::priority);
+
+    fn layered(&self, tier: Option<Layer<'_>>, own: Layer<'_>, base: &Caller) -> Caller {
+        let mut caller = base.clone();
+        let mut limits = Vec::new();
+        let mut limited = false;
+        for (written, at) in tier.into_iter().chain([own]) {
+            overlay(self.draft, at, written, &mut caller);
+            if let Some(written) = &written.limits {
+                limits.extend(limits::of_caller(self.draft, at, written, self.replicas));
+                limited = true;
+            }
+        }
+        if limited {
+            caller.limits = limits;
+        }
+        check(self.draft, own, &caller);
+        self.check_room(own, &caller);
+        caller
+    }
+
+    /// A bound on requests is of no use where a limit never holds one that large.
+    fn check_room(&self, (written, at): Layer<'_>, caller: &Caller) {
+        let field = match (&written.max_input_tokens, &written.limits) {
+            (Some(_), _) => "maxInputTokens",
+            (None, Some(_)) => "limits",
+            (None, None) => return,
+        };
+        if let Some(limit) = limits::too_narrow(caller, self.replicas) {
+            let message = format!("a request of `maxInputTokens` is more than `{limit}` can hold");
+            self.draft.warn(&at.key(field), message);
+        }
+    }
+
+    fn tier(&self, at: &At<'_>, written: &raw::Caller) -> Option<(&raw::Caller, At<'_>)> {
+        let name = written.tier.as_ref()?;
+        let found = self.tiers.0.iter().find(|(tier, _)| tier == name);
+        if found.is_none() {
+            let meant = self.tiers.0.iter().map(|(name, _)| name.as_str());
+            let meant = self.draft.closest(name, meant);
+            self.draft.slip(&at.key("tier"), "there is no such tier", meant);
+        }
+        found.map(|(name, tier)| (tier, self.at_tiers.key(name)))
+    }
+}
+
+/// Puts what is written over what holds without it.
+fn overlay(draft: &Draft<'_>, at: &At<'_>, written: &raw::Caller, caller: &mut Caller) {
+    if let Some(per) = written.per {
+        caller.per = self::per(per);
+    }
+    if let Some(priority) = written.priority {
+        caller.priority = self::priority(priority);
+    }
+    if let Some(priority) = written.max_priority {
+        caller.max_priority = self::priority(priority);
+    }
+    if let Some(span) = written.max_wait {
+        caller.max_wait = span.0;
+    }
+    if let Some(models) = &written.models {
+        caller.models = names::patterns(draft, &at.key("models"), models);
+    }
+    caller.max_input = written.max_input_tokens.map(|most| most.0).or(caller.max_input);
+    caller.max_output = written.max_output_tokens.map(|most| most.0).or(caller.max_output);
+    let max_body = settings::body(draft, &at.key("maxBody"), written.max_body);
+    caller.max_body = max_body.or(caller.max_body);
+}
+
+/// What concerns several of its fields.
+fn check(draft: &Draft<'_>, (written, at): Layer<'_>, caller: &Caller) {
     let own = written.priority.is_some() || written.max_priority.is_some();
-    if own && priority > max_priority {
+    if own && caller.priority > caller.max_priority {
         let field = if written.max_priority.is_some() { "maxPriority" } else { "priority" };
         draft.error(&at.key(field), "`priority` is higher than `maxPriority`");
     }
-    let at_body = at.key("maxBody");
-    Caller {
-        name: base.name.clone(),
-        headers: Vec::new(),
-        priority,
-        max_priority,
-        max_wait: written.max_wait.map_or(base.max_wait, |span| span.0),
-        models,
-        max_body: settings::body(draft, &at_body, written.max_body).or(base.max_body),
+    if written.per.is_some() && caller.limits.is_empty() {
+        draft.warn(&at.key("per"), "nothing is counted: it has no `limits`");
     }
 }
 
@@ -136,5 +206,13 @@ const fn priority(written: raw::Priority) -> Priority {
         raw::Priority::High => Priority::High,
         raw::Priority::Normal => Priority::Normal,
         raw::Priority::Batch => Priority::Batch,
+    }
+}
+
+const fn per(written: raw::Per) -> Per {
+    match written {
+        raw::Per::Caller => Per::Caller,
+        raw::Per::User => Per::User,
+        raw::Per::Model => Per::Model,
     }
 }

@@ -1,12 +1,15 @@
 //! `limits:` → amounts in windows, of providers and of callers.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::super::place::{At, Draft};
 use super::super::raw::{self, OneOrMany};
-use super::super::used::{Bound, KeySource, Limit, Measure};
-use super::{Work, names, settings};
-use crate::formats::Dimension;
+use super::super::used::{
+    Caller, Clause, Dimension, EndpointKind, KeySource, Limit, Measure, Mode, Rule,
+};
+use super::{Work, names, settings, terms};
+use crate::limits::{self, Share};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -38,21 +41,64 @@ pub(super) fn of_provider(
         if let Some(groups) = &groups {
             check_groups(draft, &at.key("quotaGroups"), limit, groups);
         }
-        one(draft, &at, limit)
+        granted(draft, &at, limit)
     };
-    limits.filter_map(read).collect()
+    limits.map(read).collect()
+}
+
+/// What is granted to some quota groups, or to each.
+pub(super) fn granted(draft: &Draft<'_>, at: &At<'_>, written: &raw::Limit) -> Limit {
+    let quota_groups = written.quota_groups.iter().map(|group| group.as_str().into()).collect();
+    Limit { quota_groups, clause: clause(draft, at, written) }
 }
 
 /// What the caller at `at` may use.
-pub(super) fn check_caller(draft: &Draft<'_>, at: &At<'_>, written: &OneOrMany<raw::Limit>) {
+pub(super) fn of_caller(
+    draft: &Draft<'_>,
+    at: &At<'_>,
+    written: &OneOrMany<raw::Limit>,
+    replicas: Option<NonZeroU32>,
+) -> Vec<Clause> {
     let at_limits = at.key("limits");
-    for (index, limit) in written.0.iter().enumerate() {
+    let read = |(index, limit): (usize, &raw::Limit)| {
         let at = at_limits.index(index);
         if !limit.quota_groups.is_empty() {
             draft.error(&at.key("quotaGroups"), "only a provider's limits have quota groups");
         }
-        one(draft, &at, limit);
+        for (name, rule) in rules(limit) {
+            warn_of_crumbs(draft, &at.key(name), &rule, replicas);
+        }
+        clause(draft, &at, limit)
+    };
+    written.0.iter().enumerate().map(read).collect()
+}
+
+/// Each sidecar has a share of a caller's limit, and one at least.
+fn warn_of_crumbs(draft: &Draft<'_>, at: &At<'_>, rule: &Rule, replicas: Option<NonZeroU32>) {
+    if let Some(replicas) = replicas.filter(|replicas| u64::from(replicas.get()) > rule.amount) {
+        let message =
+            format!("less than the {replicas} sidecars: each of them may use 1 all the same");
+        draft.warn(at, message);
     }
+}
+
+/// The limit of which a sidecar's share can never hold a request as large as the caller's own bound
+/// allows.
+pub(super) fn too_narrow(caller: &Caller, replicas: Option<NonZeroU32>) -> Option<&'static str> {
+    let most = caller.max_input?;
+    let share = replicas.map_or(Share::WHOLE, Share::one_of);
+    let clauses = caller.limits.iter().filter(|clause| clause.mode == Mode::Enforce);
+    let counts_input = |rule: &&Rule| {
+        matches!(rule.measure, Measure::Of(Dimension::Tokens | Dimension::InputTokens))
+    };
+    let mut rules = clauses.flat_map(|clause| &clause.rules).filter(counts_input);
+    let narrow = rules.find(|rule| share.part_of(rule.amount) < most)?;
+    Some(limits::limit_name(narrow.measure, narrow.window.length()))
+}
+
+/// Kinds of requests.
+pub(super) fn endpoints(written: &[raw::Endpoint]) -> Vec<EndpointKind> {
+    written.iter().map(|endpoint| kind(*endpoint)).collect()
 }
 
 /// The names of a provider's quota groups; `None` where they cannot be known yet, because every
@@ -81,34 +127,32 @@ fn check_groups(draft: &Draft<'_>, at: &At<'_>, limit: &raw::Limit, groups: &[Bo
     }
 }
 
-/// One entry; `None` if it is wrong, or narrowed by something that is not in force.
-pub(super) fn one(draft: &Draft<'_>, at: &At<'_>, written: &raw::Limit) -> Option<Limit> {
-    let bounds = bounds(written);
-    if bounds.is_empty() && !anything_written(draft, at) {
+/// One entry.
+fn clause(draft: &Draft<'_>, at: &At<'_>, written: &raw::Limit) -> Clause {
+    let rules = rules(written);
+    if rules.is_empty() && !anything_written(draft, at) {
         draft.error(at, "it limits nothing: no amount is written");
     }
-    warn_of_contradictions(draft, at, &bounds);
-    let models = names::patterns(draft, &at.key("models"), &written.models);
-    check_until(draft, &at.key("until"), written.until.as_deref());
-    if let Some(schedule) = &written.schedule {
-        check_schedule(draft, &at.key("schedule"), schedule);
+    warn_of_contradictions(draft, at, &rules);
+    Clause {
+        models: names::patterns(draft, &at.key("models"), &written.models),
+        endpoints: endpoints(&written.endpoints),
+        term: terms::compile(draft, at, written),
+        mode: settings::mode(written.mode),
+        warn_at: written.warn_at.map(|share| share.0),
+        rules: rules.into_iter().map(|(_, rule)| rule).collect(),
     }
-    let narrowed =
-        written.until.is_some() || written.schedule.is_some() || !written.endpoints.is_empty();
-    let quota_groups = written.quota_groups.iter().map(|group| group.as_str().into()).collect();
-    let bounds = bounds.into_iter().map(|(_, bound)| bound).collect();
-    (!narrowed).then_some(Limit { models, quota_groups, bounds })
 }
 
 /// Every amount that is written, with its field's name.
-fn bounds(written: &raw::Limit) -> Vec<(&'static str, Bound)> {
+fn rules(written: &raw::Limit) -> Vec<(&'static str, Rule)> {
     use Dimension::{InputTokens, OutputTokens, Requests, Tokens};
     let of = |name, dimension, window, amount: Option<raw::Amount>| {
         let measure = Measure::Of(dimension);
-        Some((name, Bound { measure, amount: amount?.0, window }))
+        Some((name, Rule::new(measure, amount?.0, window)))
     };
     let cost = |name, window, amount: Option<raw::Dollars>| {
-        Some((name, Bound { measure: Measure::Cost, amount: amount?.0, window }))
+        Some((name, Rule::new(Measure::Cost, amount?.0, window)))
     };
     let l = written;
     let all = [
@@ -116,6 +160,7 @@ fn bounds(written: &raw::Limit) -> Vec<(&'static str, Bound)> {
         of("requestsPerMinute", Requests, MINUTE, l.requests_per_minute),
         of("requestsPerHour", Requests, HOUR, l.requests_per_hour),
         of("requestsPerDay", Requests, DAY, l.requests_per_day),
+        of("requestsPerMonth", Requests, MONTH, l.requests_per_month),
         of("tokensPerMinute", Tokens, MINUTE, l.tokens_per_minute),
         of("tokensPerHour", Tokens, HOUR, l.tokens_per_hour),
         of("tokensPerDay", Tokens, DAY, l.tokens_per_day),
@@ -128,15 +173,11 @@ fn bounds(written: &raw::Limit) -> Vec<(&'static str, Bound)> {
         of("outputTokensPerHour", OutputTokens, HOUR, l.output_tokens_per_hour),
         of("outputTokensPerDay", OutputTokens, DAY, l.output_tokens_per_day),
         of("outputTokensPerMonth", OutputTokens, MONTH, l.output_tokens_per_month),
-        l.concurrency.map(|amount| ("concurrency", concurrency(amount))),
+        l.concurrency.map(|amount| ("concurrency", Rule::concurrency(amount.0))),
         cost("costPerDay", DAY, l.cost_per_day),
         cost("costPerMonth", MONTH, l.cost_per_month),
     ];
     all.into_iter().flatten().collect()
-}
-
-const fn concurrency(amount: raw::Amount) -> Bound {
-    Bound { measure: Measure::Concurrency, amount: amount.0, window: Duration::ZERO }
 }
 
 /// Whether an amount is written that could not be read, which is reported already.
@@ -144,46 +185,47 @@ fn anything_written(draft: &Draft<'_>, at: &At<'_>) -> bool {
     draft.keys(at).iter().any(|key| key.contains("Per") || key == "concurrency")
 }
 
-/// A longer window that grants less than a shorter one of the same measure makes that one idle.
-fn warn_of_contradictions(draft: &Draft<'_>, at: &At<'_>, bounds: &[(&'static str, Bound)]) {
-    for (longer, long) in bounds {
-        let idle = bounds.iter().find(|(_, short)| {
-            short.measure == long.measure
-                && short.window < long.window
-                && short.amount > long.amount
+/// What can never bind because something else always binds before it is probably a slip: a longer
+/// window that grants less than a shorter one, or all tokens together less than a part of them.
+fn warn_of_contradictions(draft: &Draft<'_>, at: &At<'_>, rules: &[(&'static str, Rule)]) {
+    for (name, rule) in rules {
+        let idle = rules.iter().find(|(_, other)| {
+            let (shorter, window) = (other.window.length(), rule.window.length());
+            let longer = other.measure == rule.measure && shorter < window;
+            let wider = counts_part_of(other.measure, rule.measure) && shorter == window;
+            (longer || wider) && other.amount > rule.amount
         });
-        if let Some((shorter, _)) = idle {
-            let message = format!("less than `{shorter}` grants, which therefore never binds");
-            draft.warn(&at.key(longer), message);
+        if let Some((idle, _)) = idle {
+            let message = format!("less than `{idle}` grants, which therefore never binds");
+            draft.warn(&at.key(name), message);
         }
     }
 }
 
-fn check_until(draft: &Draft<'_>, at: &At<'_>, written: Option<&str>) {
-    if written.is_some_and(|text| text.parse::<jiff::Timestamp>().is_err()) {
-        draft.error(at, "not a moment like `2026-12-24T00:00:00Z`");
-    }
+const fn counts_part_of(part: Measure, whole: Measure) -> bool {
+    matches!(
+        (part, whole),
+        (
+            Measure::Of(Dimension::InputTokens | Dimension::OutputTokens),
+            Measure::Of(Dimension::Tokens)
+        )
+    )
 }
 
-fn check_schedule(draft: &Draft<'_>, at: &At<'_>, written: &raw::Schedule) {
-    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    let at_days = at.key("days");
-    for (index, days) in written.days.iter().enumerate() {
-        let mut ends = days.split('-');
-        let good = ends.by_ref().take(2).all(|day| DAYS.contains(&day)) && ends.next().is_none();
-        if !good {
-            draft.error(&at_days.index(index), "not days like `mon` or `mon-fri`");
-        }
-    }
-    let hours = written.hours.as_deref().map(|hours| {
-        let (from, to) = hours.split_once('-')?;
-        let (from, to) = (from.parse::<u8>().ok()?, to.parse::<u8>().ok()?);
-        (from < to && to <= 24).then_some(())
-    });
-    if hours == Some(None) {
-        draft.error(&at.key("hours"), "not hours like `8-18`");
-    }
-    if let Some(zone) = &written.time_zone {
-        settings::check_time_zone(draft, &at.key("timeZone"), zone);
+const fn kind(written: raw::Endpoint) -> EndpointKind {
+    match written {
+        raw::Endpoint::Chat => EndpointKind::Chat,
+        raw::Endpoint::Completions => EndpointKind::Completions,
+        raw::Endpoint::Embeddings => EndpointKind::Embeddings,
+        raw::Endpoint::CountTokens => EndpointKind::CountTokens,
+        raw::Endpoint::Models => EndpointKind::Models,
+        raw::Endpoint::Images => EndpointKind::Images,
+        raw::Endpoint::Audio => EndpointKind::Audio,
+        raw::Endpoint::Files => EndpointKind::Files,
+        raw::Endpoint::Batches => EndpointKind::Batches,
+        raw::Endpoint::Moderations => EndpointKind::Moderations,
+        raw::Endpoint::Rerank => EndpointKind::Rerank,
+        raw::Endpoint::Realtime => EndpointKind::Realtime,
+        raw::Endpoint::Other => EndpointKind::Other,
     }
 }

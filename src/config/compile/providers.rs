@@ -8,7 +8,7 @@ use super::super::pending;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
 use super::super::secrets::DEFAULT_SECRET;
-use super::super::used::{BaseUrl, Provider, Timeouts};
+use super::super::used::{BaseUrl, Charging, Provider, Timeouts};
 use super::{Work, keys, limits, names, settings, url};
 use crate::formats::{Auth, Dialect, Known, Wire, known};
 
@@ -115,6 +115,7 @@ fn one(work: &Work<'_>, at: &At<'_>, name: &str, written: &raw::Provider) -> Opt
     let timeouts = timeouts(draft, &at.key("timeouts"), &written.timeouts);
     let keys = keys::compile(work, at, name, written);
     let limits = limits::of_provider(work, at, written, &keys);
+    let charging = charging(draft, &at.key("charging"), written);
     check_azure(draft, at, written, identity.as_ref());
     let ca_bundle = ca_bundle(draft, at, written, identity.as_ref());
     let identity = identity?;
@@ -130,6 +131,7 @@ fn one(work: &Work<'_>, at: &At<'_>, name: &str, written: &raw::Provider) -> Opt
         headers: identity.headers.to_vec(),
         keys,
         limits,
+        charging: charging.unwrap_or_else(|| Charging::of(identity.dialect)),
         adaptive: written.adaptive.unwrap_or(true),
         timeouts,
         ca_bundle,
@@ -305,6 +307,18 @@ fn timeouts(draft: &Draft<'_>, at: &At<'_>, written: &raw::Timeouts) -> Timeouts
         first_byte: read("firstByte", written.first_byte, usual.first_byte),
         idle: read("idle", written.idle, usual.idle),
     }
+}
+
+/// How it charges tokens, where that is written.
+fn charging(draft: &Draft<'_>, at: &At<'_>, written: &raw::Provider) -> Option<Charging> {
+    let name = written.charging.as_deref()?;
+    let charging = Charging::named(name);
+    if charging.is_none() {
+        let known: Vec<_> = Charging::ALL.iter().map(|it| it.as_str()).collect();
+        let message = format!("not one of `{}`", known.join("`, `"));
+        draft.slip(at, message, draft.closest(name, known));
+    }
+    charging
 }
 
 fn check_azure(

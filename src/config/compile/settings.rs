@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use jiff::tz::TimeZoneDatabase;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
@@ -186,10 +186,12 @@ pub(super) fn header_value(draft: &Draft<'_>, at: &At<'_>, text: &str) -> Option
 }
 
 /// A time zone of the IANA database that is built in.
-pub(super) fn check_time_zone(draft: &Draft<'_>, at: &At<'_>, name: &str) {
+pub(super) fn time_zone(draft: &Draft<'_>, at: &At<'_>, name: &str) -> Option<TimeZone> {
     let zones = TimeZoneDatabase::bundled();
-    if zones.get(name).is_err() {
+    let zone = zones.get(name).ok();
+    if zone.is_none() {
         let names: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
         draft.slip(at, "not a time zone", draft.closest(name, names.iter().map(String::as_str)));
     }
+    zone
 }

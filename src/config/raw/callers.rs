@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Amount, Dollars, OneOrMany, Ordered, Share, Size, Span};
+use super::{Amount, Dollars, Mode, OneOrMany, Ordered, Share, Size, Span};
 
 /// Who may ask for what, and how long they wait.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -13,7 +13,7 @@ pub(crate) struct Callers {
     pub(crate) default: Caller,
     /// Rules for some; the first that matches holds, and what it leaves open is as in `default`.
     pub(crate) rules: Vec<Caller>,
-    /// Sets of limits that rules refer to by name.
+    /// Sets of limits and bounds that rules refer to by name.
     pub(crate) tiers: Ordered<Caller>,
 }
 
@@ -26,7 +26,8 @@ pub(crate) struct Caller {
     /// Whom a rule is for; all that is written must hold.
     #[serde(rename = "match")]
     pub(crate) matches: Option<Match>,
-    /// The tier whose limits hold.
+    /// The tier whose limits hold, besides those that are written here; what else is left open here
+    /// is as in the tier.
     pub(crate) tier: Option<String>,
     /// For whom limits are counted apart; default `caller`.
     pub(crate) per: Option<Per>,
@@ -38,11 +39,12 @@ pub(crate) struct Caller {
     pub(crate) max_wait: Option<Span>,
     /// The model names it may use; a trailing `*` is allowed. Default: all.
     pub(crate) models: Option<Vec<String>>,
-    /// What it may use.
+    /// What it may use. Windows refill continuously.
     pub(crate) limits: Option<OneOrMany<Limit>>,
-    /// The most input tokens of one request.
+    /// The most input tokens of one request, as estimated before it is sent.
     pub(crate) max_input_tokens: Option<Amount>,
-    /// The most output tokens of one request.
+    /// The most output tokens of one request; one that does not say how many it allows is given
+    /// this bound.
     pub(crate) max_output_tokens: Option<Amount>,
     /// The largest body, where smaller than the server's.
     pub(crate) max_body: Option<Size>,
@@ -54,9 +56,9 @@ pub(crate) struct Caller {
 pub(crate) struct Match {
     /// Headers that must be there with exactly that value.
     pub(crate) header: Ordered<String>,
-    /// Model names.
+    /// Model names, one of which must be asked for; a trailing `*` is allowed.
     pub(crate) model: Vec<String>,
-    /// Endpoints.
+    /// Kinds of requests, of which it must be one.
     pub(crate) endpoint: Vec<Endpoint>,
 }
 
@@ -120,7 +122,8 @@ pub(crate) enum Endpoint {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Limit {
-    /// The models it is for, each on its own; a trailing `*` is allowed. Default: every one.
+    /// The models it is for; a trailing `*` is allowed. Default: every one. A provider's limit is
+    /// counted for each model on its own, a caller's for all of them together.
     pub(crate) models: Vec<String>,
     /// The quota groups of a provider it is for; default: each.
     pub(crate) quota_groups: Vec<String>,
@@ -133,6 +136,8 @@ pub(crate) struct Limit {
     pub(crate) schedule: Option<Schedule>,
     /// The share at which a warning is given.
     pub(crate) warn_at: Option<Share>,
+    /// `observe`: it only warns, and nobody waits for it; default `enforce`.
+    pub(crate) mode: Option<Mode>,
     /// Requests a second.
     pub(crate) requests_per_second: Option<Amount>,
     /// Requests a minute.
@@ -141,6 +146,8 @@ pub(crate) struct Limit {
     pub(crate) requests_per_hour: Option<Amount>,
     /// Requests a day.
     pub(crate) requests_per_day: Option<Amount>,
+    /// Requests in 30 days.
+    pub(crate) requests_per_month: Option<Amount>,
     /// Input and output tokens a minute.
     pub(crate) tokens_per_minute: Option<Amount>,
     /// Input and output tokens an hour.
@@ -177,9 +184,9 @@ pub(crate) struct Limit {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Schedule {
-    /// Days of the week: `mon`, or `mon-fri`.
+    /// Days of the week on which the hours begin: `mon`, or `mon-fri`; default: every day.
     pub(crate) days: Vec<String>,
-    /// Hours of the day: `8-18`.
+    /// Hours of the day: `8-18`, `8:30-17:30`; `22-6` ends on the next day.
     pub(crate) hours: Option<String>,
     /// The time zone, e.g. `Europe/Berlin`; default UTC.
     pub(crate) time_zone: Option<String>,

@@ -37,7 +37,9 @@ pub(crate) struct Provider {
     pub(crate) location: Option<String>,
     /// Where it processes data.
     pub(crate) region: Option<String>,
-    /// The provider whose way of charging tokens against limits it follows.
+    /// Whose way of charging tokens against limits it follows: `openai`, `azure`, `anthropic`,
+    /// `gemini`, `groq`, `bedrock`, `cerebras`, or `metered`: as used. Default: from the name or
+    /// host.
     pub(crate) charging: Option<String>,
     /// What it is approved for.
     pub(crate) tags: Vec<String>,

@@ -10,9 +10,10 @@ use super::super::used::{Caller, Config, Priority, Provider};
 use super::{
     Book, Reality, Told, USUAL_INPUT, USUAL_OUTPUT, Workload, draws, faults, raw, terms_of,
 };
+use crate::limits::Charging;
 use crate::simulator::basin::draw::{Draw, Kind};
 use crate::simulator::basin::scenario::{Pace, Process, Spread, Stream, Turns};
-use crate::simulator::meter::{Rejections, SpendLimit, SpendSpan, Tariff, Terms};
+use crate::simulator::meter::{Rejections, SpendLimit, SpendSpan, Terms};
 
 /// The version of this format.
 const VERSION: u64 = 1;
@@ -275,7 +276,7 @@ fn realities(draft: &Draft<'_>, raw: &raw::Workload, config: &Config) -> Vec<Rea
             Some(written) => reality(draft, &at.key(&provider.name), written, provider),
             None => Reality {
                 limits: None,
-                tariff: Tariff::of_dialect(provider.dialect),
+                charging: provider.charging,
                 terms: Terms::default(),
                 pace: Pace::default(),
             },
@@ -295,14 +296,14 @@ fn reality(
     };
     let at_limits = at.key("limits");
     let limits = written.limits.0.iter().enumerate();
-    let limits = limits.filter_map(|(nth, it)| limit_of_workload(draft, &at_limits.index(nth), it));
+    let limits = limits.map(|(nth, it)| limit_of_workload(draft, &at_limits.index(nth), it));
     let growth = written.growth;
     if growth.is_some_and(|growth| !(1.0..=1_000.0).contains(&growth)) {
         draft.error(&at.key("growth"), "must be between 1 and 1,000");
     }
     Reality {
         limits: draft.is_written(&at_limits).then(|| limits.collect()),
-        tariff: written.charging.map_or(Tariff::of_dialect(provider.dialect), tariff),
+        charging: charging(draft, &at.key("charging"), written).unwrap_or(provider.charging),
         terms: Terms {
             quantum: written.quantum.map(|quantum| quantum.0).filter(|it| !it.is_zero()),
             rejections: match written.rejections {
@@ -321,16 +322,15 @@ fn reality(
     }
 }
 
-const fn tariff(written: raw::Charging) -> Tariff {
-    match written {
-        raw::Charging::Openai => Tariff::OpenAi,
-        raw::Charging::Azure => Tariff::Azure,
-        raw::Charging::Anthropic => Tariff::Anthropic,
-        raw::Charging::Gemini => Tariff::Gemini,
-        // What Claude's newer models burn there.
-        raw::Charging::Bedrock => Tariff::Bedrock { burndown: 5 },
-        raw::Charging::AsUsed => Tariff::AsUsed,
+fn charging(draft: &Draft<'_>, at: &At<'_>, written: &raw::Provider) -> Option<Charging> {
+    let name = written.charging.as_deref()?;
+    let charging = Charging::named(name);
+    if charging.is_none() {
+        let known: Vec<_> = Charging::ALL.iter().map(|it| it.as_str()).collect();
+        let message = format!("not one of `{}`", known.join("`, `"));
+        draft.slip(at, message, draft.closest(name, known));
     }
+    charging
 }
 
 fn spend(draft: &Draft<'_>, at: &At<'_>, written: &raw::Spend) -> Option<SpendLimit> {

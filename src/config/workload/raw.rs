@@ -99,7 +99,7 @@ pub(super) struct Turns {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Provider {
     pub(super) limits: OneOrMany<Limit>,
-    pub(super) charging: Option<Charging>,
+    pub(super) charging: Option<String>,
     pub(super) rejections: Option<Rejections>,
     pub(super) quantum: Option<Span>,
     pub(super) growth: Option<f64>,
@@ -107,17 +107,6 @@ pub(super) struct Provider {
     pub(super) first_byte: Option<Draw>,
     pub(super) speed: Option<Draw>,
     pub(super) rejection: Option<Span>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Charging {
-    Openai,
-    Azure,
-    Anthropic,
-    Gemini,
-    Bedrock,
-    AsUsed,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -11,7 +11,7 @@ macro_rules! keys {
         }
 
         impl Key {
-            pub(super) fn of(name: &str) -> Self {
+            pub(super) fn of(name: &[u8]) -> Self {
                 match name {
                     $($($name)|+ => Self::$key,)*
                     _ => Self::Unknown,
@@ -20,9 +20,13 @@ macro_rules! keys {
 
             /// The first of its spellings.
             pub(super) const fn name(self) -> &'static str {
-                match self {
-                    Self::Unknown => "",
+                let name: &[u8] = match self {
+                    Self::Unknown => b"",
                     $(Self::$key => first!($($name)|+),)*
+                };
+                match str::from_utf8(name) {
+                    Ok(name) => name,
+                    Err(_) => "",
                 }
             }
         }
@@ -37,48 +41,48 @@ macro_rules! first {
 
 // Gemini takes both spellings of every name. At most 63, for each is a bit.
 keys! {
-    Model: "model",
-    Stream: "stream",
-    StreamOptions: "stream_options",
-    MaxTokens: "max_tokens",
-    MaxCompletionTokens: "max_completion_tokens",
-    MaxOutputTokens: "max_output_tokens" | "maxOutputTokens",
-    N: "n",
-    BestOf: "best_of",
-    CandidateCount: "candidateCount" | "candidate_count",
-    GenerationConfig: "generationConfig" | "generation_config",
-    Options: "options",
-    NumPredict: "num_predict",
-    Messages: "messages",
-    Input: "input",
-    Prompt: "prompt",
-    Contents: "contents",
-    Tools: "tools",
-    System: "system",
-    Instructions: "instructions",
-    SystemInstruction: "systemInstruction" | "system_instruction",
-    PreviousResponse: "previous_response_id",
-    Conversation: "conversation",
-    Container: "container",
-    CachedContent: "cachedContent" | "cached_content",
-    FileId: "file_id" | "input_file_id",
-    TrainingFile: "training_file",
-    ValidationFile: "validation_file",
-    FileIds: "file_ids",
-    VectorStores: "vector_store_ids",
-    BatchId: "batch_id",
-    FileUri: "fileUri" | "file_uri",
-    Type: "type",
-    Id: "id",
-    Source: "source",
-    InlineData: "inlineData" | "inline_data",
-    FileData: "fileData" | "file_data",
-    InputAudio: "input_audio",
-    Data: "data",
-    MimeType: "mimeType" | "mime_type",
-    Images: "images",
-    Metadata: "metadata",
-    User: "user" | "safety_identifier" | "prompt_cache_key",
+    Model: b"model",
+    Stream: b"stream",
+    StreamOptions: b"stream_options",
+    MaxTokens: b"max_tokens",
+    MaxCompletionTokens: b"max_completion_tokens",
+    MaxOutputTokens: b"max_output_tokens" | b"maxOutputTokens",
+    N: b"n",
+    BestOf: b"best_of",
+    CandidateCount: b"candidateCount" | b"candidate_count",
+    GenerationConfig: b"generationConfig" | b"generation_config",
+    Options: b"options",
+    NumPredict: b"num_predict",
+    Messages: b"messages",
+    Input: b"input",
+    Prompt: b"prompt",
+    Contents: b"contents",
+    Tools: b"tools",
+    System: b"system",
+    Instructions: b"instructions",
+    SystemInstruction: b"systemInstruction" | b"system_instruction",
+    PreviousResponse: b"previous_response_id",
+    Conversation: b"conversation",
+    Container: b"container",
+    CachedContent: b"cachedContent" | b"cached_content",
+    FileId: b"file_id" | b"input_file_id",
+    TrainingFile: b"training_file",
+    ValidationFile: b"validation_file",
+    FileIds: b"file_ids",
+    VectorStores: b"vector_store_ids",
+    BatchId: b"batch_id",
+    FileUri: b"fileUri" | b"file_uri",
+    Type: b"type",
+    Id: b"id",
+    Source: b"source",
+    InlineData: b"inlineData" | b"inline_data",
+    FileData: b"fileData" | b"file_data",
+    InputAudio: b"input_audio",
+    Data: b"data",
+    MimeType: b"mimeType" | b"mime_type",
+    Images: b"images",
+    Metadata: b"metadata",
+    User: b"user" | b"safety_identifier" | b"prompt_cache_key",
 }
 
 #[cfg(test)]
@@ -92,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_key_has_several_spellings_and_one_name() {
-        assert_eq!(Key::of("generation_config"), Key::GenerationConfig);
+        assert_eq!(Key::of(b"generation_config"), Key::GenerationConfig);
         assert_eq!(Key::GenerationConfig.name(), "generationConfig");
-        assert_eq!(Key::of("anything else"), Key::Unknown);
+        assert_eq!(Key::of(b"anything else"), Key::Unknown);
     }
 }

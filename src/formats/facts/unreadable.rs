@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::error::Category;
-
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -53,37 +51,6 @@ impl Unreadable {
         let reason = if error.error_len().is_some() { Reason::NotUtf8 } else { Reason::Truncated };
         Self::at(body, error.valid_up_to(), reason)
     }
-
-    /// What the JSON reader found wrong; `refused` is our own reason, where we had one.
-    pub(super) fn of(text: &str, error: &serde_json::Error, refused: Option<Reason>) -> Self {
-        let reason = refused.unwrap_or_else(|| match error.classify() {
-            _ if text.trim_ascii().is_empty() => Reason::Empty,
-            Category::Eof => Reason::Truncated,
-            Category::Data => Reason::NotAnObject,
-            Category::Syntax | Category::Io => syntax(error),
-        });
-        Self::at(text.as_bytes(), offset_of(text.as_bytes(), error.line(), error.column()), reason)
-    }
-}
-
-/// `serde_json` keeps its kinds of syntax errors to itself; their messages are fixed texts.
-fn syntax(error: &serde_json::Error) -> Reason {
-    let message = error.to_string();
-    if message.starts_with("recursion limit exceeded") {
-        Reason::TooDeep
-    } else if message.starts_with("trailing characters") {
-        Reason::TrailingData
-    } else {
-        Reason::NotJson
-    }
-}
-
-/// Lines count from 1 and end with their newline; columns count bytes.
-fn offset_of(body: &[u8], line: usize, column: usize) -> usize {
-    let newline = line.checked_sub(2).and_then(|nth| memchr::memchr_iter(b'\n', body).nth(nth));
-    let start = newline.map_or(0, |at| at + 1);
-    // The column is that of the last byte read, which is the one at fault.
-    (start + column.saturating_sub(1)).min(body.len())
 }
 
 impl fmt::Display for Reason {

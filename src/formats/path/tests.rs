@@ -51,7 +51,9 @@ fn the_path_tells_the_wire_format_even_on_another_providers_ground() {
         (Wire::OpenAi, "/v1/unheard/of", Endpoint::Other, Wire::OpenAi),
     ];
     for (wire, path, endpoint, spoken) in cases {
-        assert_eq!(post(wire, path), PathFacts::of(endpoint, spoken), "{path}");
+        let facts = post(wire, path);
+        assert_eq!((facts.endpoint, facts.wire), (endpoint, spoken), "{path}");
+        assert_eq!((facts.model, facts.stored.iter().count()), (None, 0), "{path}");
     }
 }
 
@@ -216,5 +218,36 @@ proptest! {
             }
         }
         drop(door(&Method::GET, &path, &HeaderMap::new()));
+    }
+}
+
+#[test]
+fn a_kind_of_request_is_one_word_in_every_wire_format() {
+    use EndpointKind::{Audio, Batches, Chat, CountTokens, Embeddings, Files, Images, Other};
+    use EndpointKind::{Moderations, Realtime, Rerank};
+    for (wire, path, kind) in [
+        (Wire::OpenAi, "/v1/chat/completions", Chat),
+        (Wire::OpenAi, "/v1/responses", Chat),
+        (Wire::Anthropic, "/v1/messages", Chat),
+        (Wire::Gemini, "/v1beta/models/m:streamGenerateContent", Chat),
+        (Wire::Cohere, "/v2/chat", Chat),
+        (Wire::OpenAi, "/v1/embeddings", Embeddings),
+        (Wire::Gemini, "/v1beta/models/m:embedContent", Embeddings),
+        (Wire::Anthropic, "/v1/messages/count_tokens", CountTokens),
+        (Wire::OpenAi, "/v1/responses/input_tokens", CountTokens),
+        (Wire::Anthropic, "/v1/messages/batches", Batches),
+        (Wire::OpenAi, "/v1/batches/batch_1", Batches),
+        (Wire::Gemini, "/v1beta/models/m:batchGenerateContent", Batches),
+        (Wire::OpenAi, "/v1/files", Files),
+        (Wire::Gemini, "/v1beta/files/f", Files),
+        (Wire::OpenAi, "/v1/images/generations", Images),
+        (Wire::OpenAi, "/openai/v1/audio/speech", Audio),
+        (Wire::OpenAi, "/v1/moderations", Moderations),
+        (Wire::Cohere, "/v2/rerank", Rerank),
+        (Wire::OpenAi, "/v1/realtime", Realtime),
+        (Wire::OpenAi, "/v1/vector_stores/vs_1", Other),
+        (Wire::Http, "/v1/chat/completions", Other),
+    ] {
+        assert_eq!(post(wire, path).kind, kind, "{path}");
     }
 }

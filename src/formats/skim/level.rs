@@ -4,6 +4,7 @@
 //! at, and a server that answers in several needs no telling apart.
 
 use crate::formats::tally::Field;
+use crate::formats::usage::Count;
 
 /// Where in an answer a container stands, which decides what its names mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub(in crate::formats) enum Level {
     ItemAgain,
     /// Something stored that is told by its id or name.
     Named,
+    /// Tokens used.
+    Usage,
+    /// Cohere's tokens that are billed, which are not those that its limits count.
+    Billed,
 }
 
 /// What happens to a member's value.
@@ -42,49 +47,96 @@ impl Level {
     /// What the member of that name is worth here.
     pub(super) fn action(self, name: &[u8]) -> Action {
         use Action::{Enter, Keep, Skip};
-        match (self, name) {
-            (Self::Top, b"usageMetadata" | b"x_groq" | b"meta")
-            | (Self::Top | Self::Response | Self::Message | Self::Delta | Self::Choice, b"usage") => {
-                Keep(Field::Usage)
-            }
-            (Self::Top, b"model" | b"modelVersion")
-            | (Self::Response | Self::Message, b"model") => Keep(Field::Model),
-            (Self::Top, b"id" | b"name" | b"output_file_id" | b"error_file_id")
-            | (Self::Response | Self::Item | Self::ItemAgain, b"id")
-            | (Self::Named, b"id" | b"name") => Keep(Field::Id),
-            (Self::Top | Self::Response | Self::Choice, b"error") => Keep(Field::Error),
-            (Self::Top, b"type") => Keep(Field::Type),
-            (Self::Top, b"code") => Keep(Field::Code),
-            (Self::Top, b"promptFeedback") => Keep(Field::Feedback),
-            (Self::Top, b"prompt_eval_count") => Keep(Field::PromptEval),
-            (Self::Top, b"eval_count") => Keep(Field::Eval),
-            (Self::Top, b"done") => Keep(Field::Done),
-            (Self::Choice, b"finish_reason") | (Self::Candidate, b"finishReason") => {
-                Keep(Field::Finish)
-            }
-            (Self::Top, b"response") => Enter(Self::Response),
-            (Self::Top, b"message") => Enter(Self::Message),
-            (Self::Top, b"choices") => Enter(Self::Choice),
-            (Self::Top, b"candidates") => Enter(Self::Candidate),
-            (Self::Top, b"output") => Enter(Self::Item),
-            (Self::Response, b"output") => Enter(Self::ItemAgain),
-            (
-                Self::Top | Self::Response | Self::Message,
-                b"conversation" | b"container" | b"file",
-            ) => Enter(Self::Named),
-            (Self::Top, b"delta") => Enter(Self::Delta),
-            (Self::Top | Self::Message | Self::Candidate | Self::Item, b"content")
-            | (Self::Message, b"thinking" | b"tool_calls")
-            | (Self::Choice, b"delta" | b"message" | b"text")
-            | (Self::Item, b"summary" | b"arguments") => Enter(Self::Output),
-            (Self::Delta | Self::Output, _) if !is_label(name) => Enter(Self::Output),
-            _ => Skip,
+        match self {
+            Self::Top => top(name),
+            Self::Response => match name {
+                b"usage" => Enter(Self::Usage),
+                b"model" => Keep(Field::Model),
+                b"id" => Keep(Field::Id),
+                b"error" => Keep(Field::Error),
+                b"output" => Enter(Self::ItemAgain),
+                b"conversation" | b"container" | b"file" => Enter(Self::Named),
+                _ => Skip,
+            },
+            Self::Message => match name {
+                b"usage" => Enter(Self::Usage),
+                b"model" => Keep(Field::Model),
+                b"conversation" | b"container" | b"file" => Enter(Self::Named),
+                b"content" | b"thinking" | b"tool_calls" => Enter(Self::Output),
+                _ => Skip,
+            },
+            Self::Choice => match name {
+                b"usage" => Enter(Self::Usage),
+                b"error" => Keep(Field::Error),
+                b"finish_reason" => Keep(Field::Finish),
+                b"delta" | b"message" | b"text" => Enter(Self::Output),
+                _ => Skip,
+            },
+            Self::Candidate => match name {
+                b"finishReason" => Keep(Field::Finish),
+                b"content" => Enter(Self::Output),
+                _ => Skip,
+            },
+            Self::Item => match name {
+                b"id" => Keep(Field::Id),
+                b"content" | b"summary" | b"arguments" => Enter(Self::Output),
+                _ => Skip,
+            },
+            Self::ItemAgain if name == b"id" => Keep(Field::Id),
+            Self::Named if matches!(name, b"id" | b"name") => Keep(Field::Id),
+            Self::ItemAgain | Self::Named => Skip,
+            Self::Delta if name == b"usage" => Enter(Self::Usage),
+            Self::Delta | Self::Output if is_label(name) => Skip,
+            Self::Delta | Self::Output => Enter(Self::Output),
+            Self::Usage => match name {
+                // Groq's stands inside `x_groq`, Cohere's inside `tokens`.
+                b"usage"
+                | b"tokens"
+                | b"prompt_tokens_details"
+                | b"input_tokens_details"
+                | b"completion_tokens_details"
+                | b"output_tokens_details" => Enter(Self::Usage),
+                b"billed_units" => Enter(Self::Billed),
+                _ => Count::named(name).map_or(Skip, |count| Keep(Field::Count(count))),
+            },
+            Self::Billed => Count::named(name).map_or(Skip, |count| Keep(Field::Billed(count))),
         }
+    }
+
+    /// Whether it is a usage object, or one inside.
+    pub(super) const fn is_usage(self) -> bool {
+        matches!(self, Self::Usage | Self::Billed)
     }
 
     /// Whether a string that stands where this level was expected is output.
     pub(super) const fn is_text(self) -> bool {
         matches!(self, Self::Delta | Self::Output | Self::Response | Self::Message)
+    }
+}
+
+/// What the names mean of an answer, an event, a chunk.
+fn top(name: &[u8]) -> Action {
+    use Action::{Enter, Keep, Skip};
+    match name {
+        b"usage" | b"usageMetadata" | b"x_groq" | b"meta" => Enter(Level::Usage),
+        b"model" | b"modelVersion" => Keep(Field::Model),
+        b"id" | b"name" | b"output_file_id" | b"error_file_id" => Keep(Field::Id),
+        b"error" => Keep(Field::Error),
+        b"type" => Keep(Field::Type),
+        b"code" => Keep(Field::Code),
+        b"promptFeedback" => Keep(Field::Feedback),
+        b"prompt_eval_count" => Keep(Field::PromptEval),
+        b"eval_count" => Keep(Field::Eval),
+        b"done" => Keep(Field::Done),
+        b"response" => Enter(Level::Response),
+        b"message" => Enter(Level::Message),
+        b"choices" => Enter(Level::Choice),
+        b"candidates" => Enter(Level::Candidate),
+        b"output" => Enter(Level::Item),
+        b"conversation" | b"container" | b"file" => Enter(Level::Named),
+        b"delta" => Enter(Level::Delta),
+        b"content" => Enter(Level::Output),
+        _ => Skip,
     }
 }
 

@@ -129,20 +129,78 @@ fn a_member_that_outgrows_what_is_kept_is_dropped() {
         r#"{{"model":"{long}","usage":{{"a":"{long}","prompt_tokens":1}},"error":"{long}","id":"file-1"}}"#
     );
     let (tally, skim) = skim(body.as_bytes(), 1_000);
-    assert_eq!((tally.model.as_deref(), tally.counts.input), (None, None));
+    assert_eq!((tally.model.as_deref(), tally.counts.input), (None, Some(1)));
     assert!(tally.failed, "an error is one, however long");
     assert_eq!(tally.stored.len(), 1);
     assert!(skim.kept.capacity() <= 2 * MAX_KEPT);
 }
 
+/// Bytes that look like answers, with all that could confuse a reader.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        " ",
+        "\n",
+        "1",
+        "null",
+        "x",
+        "\u{1}",
+        "\"a\"",
+        "\"usage\":",
+        "\"model\":\"m\"",
+        "\"choices\":[",
+        "\"message\":{",
+        "\"content\":\"text\"",
+        "\"delta\":",
+        "{\"prompt_tokens\":3}",
+        "\"finish_reason\":\"stop\"",
+        "\"error\":",
+        "\"id\":\"file-1\"",
+        "\"output\":[{\"id\":\"rs_1\"}]",
+        "{\"model\":\"n\"}",
+    ];
+    let pieces = prop::collection::vec(prop::sample::select(PIECES), 0..40);
+    pieces.prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_read_in_one_go_is_read_byte_by_byte_too(
+        bodies in prop::collection::vec(
+            prop_oneof![noise(), json().prop_map(|value| value.to_string().into_bytes())],
+            1..3,
+        ),
+        streams: bool,
+    ) {
+        let body = bodies.join(&b','.to_owned());
+        let body = if streams { [b"[", body.as_slice(), b"]"].concat() } else { body };
+        let ((whole, by_whole), (pieces, by_piece)) = (skim(&body, body.len().max(1)), skim(&body, 1));
+        prop_assert_eq!(whole, pieces);
+        prop_assert_eq!(by_whole.is_whole(), by_piece.is_whole());
+        prop_assert_eq!(by_whole.is_lost(), by_piece.is_lost());
+        prop_assert_eq!(by_whole.is_between(), by_piece.is_between());
+    }
+}
+
 #[test]
-fn structure_is_found_behind_any_run_of_numbers() {
-    for at in 0..100 {
-        let mut run = vec![b'1'; 100];
-        assert_eq!(find_structure(&run), None);
-        for byte in *b"{}[]\"" {
-            run[at] = byte;
-            assert_eq!(find_structure(&run), Some(at));
+fn what_is_read_in_one_go_ends_where_the_skimmer_would_not_go_on() {
+    for depth in 20..30 {
+        for (before, after) in [("", ""), ("[", "]")] {
+            let levels = ["{\"content\":".repeat(depth), "}".repeat(depth)];
+            let body = [before, &levels[0], "\"text\"", &levels[1], after].concat();
+            assert_eq!(skim(body.as_bytes(), body.len()).0, skim(body.as_bytes(), 1).0, "{depth}");
         }
     }
+    let long =
+        format!(r#"{{"model":"{}","usage":{{"a":"{}"}}}}"#, "x".repeat(300), "y".repeat(MAX_KEPT));
+    assert_eq!(skim(long.as_bytes(), long.len()).0, skim(long.as_bytes(), 7).0);
 }

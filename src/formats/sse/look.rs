@@ -7,6 +7,7 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::Event;
 use super::template::Template;
 use crate::formats::skim::{Level, Skim};
 use crate::formats::tally::Tally;
@@ -71,20 +72,30 @@ impl Looker {
         self.usage_only = true;
     }
 
-    /// Looks at one event; says whether it carries usage and nothing else, if that was asked for.
-    pub(super) fn look(&mut self, name: &[u8], data: Option<&[u8]>, tally: &mut Tally) -> bool {
-        let Some(data) = data else { return false };
+    /// Passes events that differ from an earlier one in nothing but their output, as many as come one
+    /// after the other: their number, and their length together.
+    pub(super) fn pass_known(&self, bytes: &[u8], tally: &mut Tally) -> (u64, usize) {
+        let (mut events, mut end) = (0, 0);
+        while let Some(known) = self.template.measure(bytes.get(end..).unwrap_or_default()) {
+            events += 1;
+            end += known.length;
+            tally.text += known.output as u64;
+        }
+        (events, end)
+    }
+
+    /// Looks at one event, of which `raw` are all bytes; says whether it carries usage and nothing
+    /// else, if that was asked for.
+    pub(super) fn look(&mut self, raw: &[u8], event: &Event<'_>, tally: &mut Tally) -> bool {
+        let (name, Some(data)) = (event.name, event.data.as_deref()) else { return false };
         if data.starts_with(b"[DONE]") {
             tally.done = true;
             return false;
         }
         match self.style {
-            Style::Chat if self.has_known_shape(data, tally) => {}
-            Style::Chat if !matters(data) => self.measure_and_learn(data, tally),
+            Style::Chat if !matters(data) => self.measure_and_learn(raw, data, tally),
             Style::Named if name == b"content_block_delta" => {
-                if !self.has_known_shape(data, tally) {
-                    self.measure_and_learn(data, tally);
-                }
+                self.measure_and_learn(raw, data, tally);
             }
             Style::Named if is_delta(name) => self.measure(data, tally),
             Style::Chat | Style::Every => {
@@ -124,17 +135,10 @@ impl Looker {
         self.skim.feed(data, tally);
     }
 
-    /// Counts the output of an event that differs from an earlier one in nothing else.
-    fn has_known_shape(&self, data: &[u8], tally: &mut Tally) -> bool {
-        let length = self.template.measure(data);
-        tally.text += length.unwrap_or_default() as u64;
-        length.is_some()
-    }
-
-    fn measure_and_learn(&mut self, data: &[u8], tally: &mut Tally) {
+    fn measure_and_learn(&mut self, raw: &[u8], data: &[u8], tally: &mut Tally) {
         let before = tally.text;
         self.measure(data, tally);
-        self.template.learn(data, tally.text - before);
+        self.template.learn(raw, data, tally.text - before);
     }
 
     /// Counts the output in every delta of the event.

@@ -5,9 +5,9 @@ fn events(bytes: &[u8]) -> (Vec<(String, Option<String>)>, usize) {
     let mut rest = bytes;
     let mut events = Vec::new();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    while let Some(event) = Event::parse(rest) {
+    while let Some((event, length)) = Event::parse(rest) {
         events.push((text(event.name), event.data.as_deref().map(text)));
-        rest = &rest[event.length..];
+        rest = &rest[length..];
     }
     (events, rest.len())
 }
@@ -35,7 +35,7 @@ fn a_blank_line_is_found_where_the_parser_finds_it() {
     for body in
         ["a\n\nb", "a\r\n\r\nb", "a\r\rb", "\n", "\r\n", "a\r\n\nb", "a\n\r\nb", "a\r\n\rb", "a"]
     {
-        let whole = Event::parse(body.as_bytes()).map(|event| event.length);
+        let whole = Event::parse(body.as_bytes()).map(|(_, length)| length);
         assert_eq!(Boundary::default().find(body.as_bytes()), whole, "{body:?}");
         let mut boundary = Boundary::default();
         let found = body.bytes().position(|byte| boundary.find(&[byte]).is_some());

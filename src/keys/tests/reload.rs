@@ -124,7 +124,7 @@ fn requests_under_way_on_a_key_that_left_are_settled_on_its_group() {
     let mut rig = Rig::of(with(&["a/x", "b/x"]));
     let attempt = rig.send_with("a");
     rig.pool.rebuild(with(&["b/x"]), rig.now);
-    let used = Cost { requests: 1, tokens: 1_000, input: 1_000, output: 0 };
+    let used = Cost { tokens: 1_000, input: 1_000, ..Cost::REQUEST };
     rig.pool.settle(attempt, &used, rig.now);
     assert_eq!(rig.wait().cause, Cause::Rate);
     assert_eq!(rig.pool.in_flight(), 0);

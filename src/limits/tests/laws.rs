@@ -94,7 +94,7 @@ fn both() -> [Rule; 3] {
     [
         per_minute(Dimension::Requests, 60),
         per_minute(Dimension::Tokens, 1_000),
-        Rule { measure: Measure::Concurrency, amount: 8, window: Duration::ZERO },
+        Rule::concurrency(8),
     ]
 }
 
@@ -144,7 +144,7 @@ proptest! {
             };
             prop_assert!(now <= end);
             if let Ok(carried) = ledger.reserve(&tokens(cost), now) {
-                ledger.carried(&carried);
+                ledger.carried(&carried, now);
                 ledger.settle(carried, &tokens(cost), now);
             }
         }

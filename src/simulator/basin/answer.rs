@@ -73,7 +73,7 @@ fn hint(tariff: Tariff, refusal: &Refusal) -> Option<Duration> {
         _ if refusal.oversized() => None,
         (_, Tariff::Gemini) => Some(wait),
         (_, Tariff::OpenAi | Tariff::Azure) => Some(up_to(wait, MILLI)),
-        (_, Tariff::Anthropic | Tariff::AsUsed) => Some(up_to(wait, SECOND)),
+        (_, Tariff::Anthropic | Tariff::AsUsed | Tariff::Uncached) => Some(up_to(wait, SECOND)),
     }
 }
 
@@ -151,9 +151,11 @@ fn sample((tariff, dialect): (Tariff, Dialect), reading: &Reading, now: Now) -> 
             (rounded, until_whole_second(now, reset))
         }
         Tariff::Azure => (remaining, up_to(reset, SECOND)),
-        Tariff::OpenAi | Tariff::Gemini | Tariff::Bedrock { .. } | Tariff::AsUsed => {
-            (remaining, up_to(reset, MILLI))
-        }
+        Tariff::OpenAi
+        | Tariff::Gemini
+        | Tariff::Bedrock { .. }
+        | Tariff::AsUsed
+        | Tariff::Uncached => (remaining, up_to(reset, MILLI)),
     };
     let told = match dialect {
         Dialect::OpenAi if requests => refill_window(limit, remaining, reset),

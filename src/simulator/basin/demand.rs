@@ -203,10 +203,10 @@ mod tests {
         Spring { stream, random: Rng::with_seed(5), at: Moment::ZERO }
     }
 
-    /// Requests in each second of an hour.
+    /// Requests in each second of twenty minutes.
     fn per_second(process: Process) -> Vec<u32> {
         let mut spring = spring(process, 50.0);
-        let mut counts = vec![0; 3_600];
+        let mut counts = vec![0; 1_200];
         while let Some(demand) = spring.next() {
             let second = usize::try_from(demand.arrival.at.since(Moment::ZERO).as_secs()).unwrap();
             match counts.get_mut(second) {
@@ -235,12 +235,12 @@ mod tests {
             length: Duration::from_secs(20),
             period: Duration::from_secs(100),
         };
-        let day = Process::Diurnal { swing: 0.8, period: Duration::from_mins(20) };
+        let day = Process::Diurnal { swing: 0.8, period: Duration::from_mins(10) };
         for process in
             [Process::Poisson, Process::Constant, Process::Gamma { variation: 2.0 }, bursts, day]
         {
             let mean = mean(&per_second(process));
-            assert!((mean - 50.0).abs() < 1.0, "{process:?}: {mean}");
+            assert!((mean - 50.0).abs() < 1.5, "{process:?}: {mean}");
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
     fn they_differ_in_how_they_clump() {
         assert!(dispersion(&per_second(Process::Constant)) < 0.1);
         let poisson = dispersion(&per_second(Process::Poisson));
-        assert!((0.9..1.1).contains(&poisson), "{poisson}");
+        assert!((0.85..1.15).contains(&poisson), "{poisson}");
         let gamma = dispersion(&per_second(Process::Gamma { variation: 2.0 }));
         assert!((3.0..5.0).contains(&gamma), "{gamma}");
     }
@@ -262,7 +262,7 @@ mod tests {
             if second % 100 < 20 { high.push(*count) } else { low.push(*count) }
         }
         let factor = mean(&high) / mean(&low);
-        assert!((2.9..3.1).contains(&factor), "{factor}");
+        assert!((2.8..3.2).contains(&factor), "{factor}");
     }
 
     #[test]

@@ -117,7 +117,9 @@ impl Plant {
                     let concurrency = at_once.or(provider.terms.concurrency);
                     let terms = Terms { concurrency, ..provider.terms };
                     let place = (index, group, model);
-                    plant.cells.push(Cell::new(provider, place, grants, &terms, scenario.start));
+                    let tariff = known.tariff(model);
+                    let cell = Cell::new((provider, tariff), place, grants, &terms, scenario.start);
+                    plant.cells.push(cell);
                 }
             }
         }
@@ -276,14 +278,14 @@ pub(super) enum Waiting {
 
 impl Cell {
     fn new(
-        provider: &super::scenario::Provider,
+        (provider, tariff): (&super::scenario::Provider, Tariff),
         (index, group, model): (usize, usize, usize),
         grants: Vec<Grant>,
         terms: &Terms,
         start: Timestamp,
     ) -> Self {
         let now = Now { at: Moment::ZERO, wall: start };
-        let meter = Meter::of(provider.tariff, &grants, terms, now);
+        let meter = Meter::of(tariff, &grants, terms, now);
         let line = |(grant, depth): (Grant, u64)| {
             let capacity = float(depth);
             Line { grant, charged: 0, capacity, stranded: 0, spilt: 0 }
@@ -293,7 +295,7 @@ impl Cell {
             provider: index,
             group,
             model,
-            tariff: provider.tariff,
+            tariff,
             dialect: provider.dialect,
             pace: provider.pace,
             meter,

@@ -130,6 +130,8 @@ pub(super) struct Job {
     pub(super) input: u64,
     /// The bound on output that it declares.
     pub(super) max_output: Option<u64>,
+    /// What tells the beginning of its prompt from others, where it is long enough to be cached.
+    pub(super) prefix: Option<u64>,
 }
 
 /// What a policy may do.
@@ -163,17 +165,20 @@ pub enum Shed {
     Oversized,
     /// No key may serve it.
     NoKey,
+    /// Its caller's own limits.
+    CallerLimit,
 }
 
 impl Shed {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Deadline,
         Self::QueueFull,
         Self::Passed429,
         Self::Failed,
         Self::Oversized,
         Self::NoKey,
+        Self::CallerLimit,
     ];
 
     /// The word for it in reports.
@@ -185,6 +190,7 @@ impl Shed {
             Self::Failed => "upstreamError",
             Self::Oversized => "oversized",
             Self::NoKey => "noKey",
+            Self::CallerLimit => "callerLimit",
         }
     }
 }

@@ -270,6 +270,7 @@ impl Binding {
         match self {
             Self::Nothing => "none: a provider had room".to_owned(),
             Self::Keys => "no key works".to_owned(),
+            Self::Caller(caller) => format!("limits of caller {}", site.caller(*caller)),
             Self::Limit { provider, model, dimension, window } => {
                 let provider = site.providers.get(usize::from(*provider));
                 let model = provider.and_then(|it| it.models.get(usize::from(*model)));

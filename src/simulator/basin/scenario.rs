@@ -8,11 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::draw::Draw;
+use crate::callers::Per;
 use crate::callers::Priority;
 use crate::clock::Moment;
 use crate::formats::Dialect;
 use crate::keys::{LimitSpec, Spec};
-use crate::simulator::meter::{Tariff, Terms};
+use crate::limits::{Charging, Clause};
+use crate::simulator::meter::Terms;
 
 /// One whole simulation.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub struct Scenario {
     /// What requests may ask for.
     pub names: Vec<Name>,
     /// Who asks.
-    pub callers: Vec<Box<str>>,
+    pub callers: Vec<Caller>,
     /// What is asked for.
     pub load: Load,
     /// What goes wrong, and when.
@@ -48,8 +50,8 @@ pub struct Provider {
     pub name: Box<str>,
     /// Whose habits its answers have.
     pub dialect: Dialect,
-    /// How it charges.
-    pub tariff: Tariff,
+    /// How it really charges.
+    pub charging: Charging,
     /// Its keys and limits as the proxy would be given them.
     pub spec: Spec,
     /// What it really grants, where that is something else.
@@ -90,6 +92,17 @@ pub enum Weighted {
     No,
     /// It does.
     Yes,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Its name.
+    pub name: Box<str>,
+    /// For whom its limits are counted apart.
+    pub per: Per,
+    /// What it may use, all sidecars together.
+    pub limits: Vec<Clause>,
 }
 
 /// What is asked for.

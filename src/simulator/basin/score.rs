@@ -96,6 +96,8 @@ pub(super) enum Binding {
     Nothing,
     /// Every key that it might use is dead.
     Keys,
+    /// A limit of its caller's own.
+    Caller(u16),
     /// That limit of that model of that provider.
     Limit { provider: u16, model: u16, dimension: Dimension, window: Duration },
 }
@@ -198,7 +200,8 @@ impl Asked {
         self.tokens += truth.tokens();
         for (sums, target) in self.charges.iter_mut().zip(&name.targets) {
             let provider = site.providers.get(usize::from(target.provider));
-            let Some(tariff) = provider.map(|provider| provider.tariff) else { continue };
+            let model = usize::from(target.model);
+            let Some(tariff) = provider.map(|it| it.tariff(model)) else { continue };
             for (sum, dimension) in sums.iter_mut().zip(Dimension::ALL) {
                 *sum += tariff.charged(dimension, truth.ask, truth.output);
             }

@@ -3,9 +3,11 @@
 
 use std::num::NonZeroU32;
 
-use super::scenario::{Retry, Scenario, Weighted};
-use crate::formats::{Dialect, Pattern};
+use super::scenario::{Caller, Retry, Scenario, Weighted};
+use crate::clock::{Moment, Now};
+use crate::formats::Pattern;
 use crate::keys::{self, Spec};
+use crate::limits::Measure;
 use crate::simulator::meter::{Grant, Tariff, Terms};
 
 /// Everything that policies may know.
@@ -13,8 +15,10 @@ use crate::simulator::meter::{Grant, Tariff, Terms};
 pub(super) struct Site {
     pub(super) providers: Vec<Provider>,
     pub(super) names: Vec<Name>,
-    pub(super) callers: Vec<Box<str>>,
+    pub(super) callers: Vec<Caller>,
     pub(super) retry: Retry,
+    /// Both clocks at the beginning.
+    pub(super) start: Now,
     /// Sidecars that there are, as each of them is told.
     pub(super) told: Option<NonZeroU32>,
     /// Sidecars that there really are.
@@ -25,8 +29,8 @@ pub(super) struct Site {
 #[derive(Debug)]
 pub(super) struct Provider {
     pub(super) name: Box<str>,
-    pub(super) dialect: Dialect,
-    pub(super) tariff: Tariff,
+    /// How each model is charged.
+    tariffs: Vec<Tariff>,
     pub(super) spec: Spec,
     pub(super) groups: Vec<Box<str>>,
     pub(super) models: Vec<Box<str>>,
@@ -48,7 +52,7 @@ pub(super) struct Key {
 pub(super) struct Name {
     pub(super) name: Box<str>,
     pub(super) targets: Vec<Target>,
-    pub(super) weighted: Weighted,
+    weighted: Weighted,
     /// All ways to all targets, in their order; whose caller may go them is told by [`Site::may`].
     pub(super) lanes: Vec<Lane>,
 }
@@ -78,6 +82,7 @@ impl Site {
             names: Vec::new(),
             callers: scenario.callers.clone(),
             retry: scenario.retry,
+            start: Now { at: Moment::ZERO, wall: scenario.start },
             told: scenario.fleet.told,
             sidecars: scenario.fleet.sidecars.max(1),
             cells: 0,
@@ -145,7 +150,7 @@ impl Site {
     }
 
     pub(super) fn caller(&self, caller: u16) -> &str {
-        self.callers.get(usize::from(caller)).map_or("", |name| name)
+        self.callers.get(usize::from(caller)).map_or("", |caller| &caller.name)
     }
 
     pub(super) fn name_of(&self, name: u16) -> Option<&Name> {
@@ -155,6 +160,13 @@ impl Site {
     /// How many sets of limits there are.
     pub(super) const fn cells(&self) -> usize {
         self.cells
+    }
+}
+
+impl Name {
+    /// Whether a request draws its first target by weight.
+    pub(super) fn weighted(&self) -> bool {
+        self.weighted == Weighted::Yes
     }
 }
 
@@ -173,8 +185,7 @@ impl Provider {
         }
         Self {
             name: provider.name.clone(),
-            dialect: provider.dialect,
-            tariff: provider.tariff,
+            tariffs: models.iter().map(|it| Tariff::of(provider.charging, it)).collect(),
             spec: provider.spec.clone(),
             groups,
             models,
@@ -182,6 +193,11 @@ impl Provider {
             terms: provider.terms,
             first_cell,
         }
+    }
+
+    /// How that model is charged.
+    pub(super) fn tariff(&self, model: usize) -> Tariff {
+        self.tariffs.get(model).copied().unwrap_or(Tariff::AsUsed)
     }
 
     pub(super) const fn cell(&self, group: usize, model: usize) -> usize {
@@ -207,10 +223,13 @@ impl Provider {
         let mut at_once = None;
         for rule in keys::rules_for(limits, group, model) {
             match rule.measure {
-                crate::limits::Measure::Of(dimension) => {
-                    grants.push(Grant { dimension, window: rule.window, amount: rule.amount });
+                Measure::Of(dimension) => {
+                    let window = rule.window.length();
+                    grants.push(Grant { dimension, window, amount: rule.amount });
                 }
-                crate::limits::Measure::Concurrency => at_once = Some(rule.amount),
+                Measure::Concurrency => at_once = Some(rule.amount),
+                // Only callers have limits of cost.
+                Measure::Cost => {}
             }
         }
         (grants, at_once)

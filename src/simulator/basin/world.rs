@@ -78,6 +78,8 @@ struct Flight<N> {
 struct Talk {
     turns: Turns,
     left: u64,
+    /// What tells it from others.
+    id: u64,
     /// Where its last request went, which has its beginning in the cache until that moment.
     warm: Option<(u32, Moment)>,
     /// How much of it.
@@ -214,6 +216,7 @@ impl<'s, P: Policy> World<'s, P> {
         let talk = demand.turns.map(|turns| Talk {
             turns,
             left: whole(turns.count.draw(&mut random)).saturating_sub(1),
+            id: demand.seed,
             warm: None,
             prefix: 0,
         });
@@ -232,6 +235,7 @@ impl<'s, P: Policy> World<'s, P> {
             deadline: arrival.at + arrival.max_wait,
             input: self.estimate(arrival.input, &mut random),
             max_output: arrival.max_output,
+            prefix: prefix_of(talk.as_ref(), arrival.input),
         };
         let job = if P::CENTRAL { Job { input: arrival.input, ..job } } else { job };
         self.keep(Slot {
@@ -427,6 +431,7 @@ impl<'s, P: Policy> World<'s, P> {
             arrived: at,
             deadline: at + waits,
             input: self.estimate(input, &mut random),
+            prefix: prefix_of(Some(&talk), input),
             ..before.job
         };
         let warm = Some((before.lane.cell, self.now + WARM));
@@ -455,7 +460,15 @@ impl<'s, P: Policy> World<'s, P> {
             place.waiting.iter().take(job.priority as usize).any(|waiting| *waiting > 0)
         });
         self.score.inversions += u64::from(lower);
-        let binding = self.binding(&job, slot.truth.ask);
+        let binding = match why {
+            Shed::CallerLimit => Binding::Caller(job.caller),
+            Shed::Deadline
+            | Shed::QueueFull
+            | Shed::Passed429
+            | Shed::Failed
+            | Shed::Oversized
+            | Shed::NoKey => self.binding(&job, slot.truth.ask),
+        };
         self.score.bound(binding);
     }
 
@@ -519,6 +532,12 @@ impl<'s, P: Policy> World<'s, P> {
             self.agenda.put(self.now + BEAT, Event::Second);
         }
     }
+}
+
+/// What the proxy would tell a request's beginning by: that of a conversation, once it is so long that
+/// providers cache it (1,024 tokens).
+fn prefix_of(talk: Option<&Talk>, input: u64) -> Option<u64> {
+    talk.filter(|_| input >= 1_024).map(|talk| talk.id)
 }
 
 /// Whoever is still there so long after the last request came is not looked after.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Ask, DAY};
-use crate::formats::{Dialect, Dimension};
+use crate::formats::Dimension;
+use crate::limits::Charging;
 
 /// How a provider charges a request against its limits, and in what shape it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,8 @@ pub enum Tariff {
     },
     /// What is used: input when a request begins, output as it is produced. The rest of the world.
     AsUsed,
+    /// The same, without input that was read from its cache (Groq's rate-limit page).
+    Uncached,
 }
 
 /// Output that Bedrock reserves for a request that declares no bound ("unset = the model's maximum").
@@ -46,28 +49,19 @@ pub(super) enum Shape {
 }
 
 impl Tariff {
-    /// How a provider of those habits charges.
-    pub const fn of_dialect(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::OpenAi => Self::OpenAi,
-            Dialect::Azure => Self::Azure,
-            Dialect::Anthropic => Self::Anthropic,
-            Dialect::Gemini => Self::Gemini,
-            Dialect::Mistral
-            | Dialect::Cohere
-            | Dialect::Groq
-            | Dialect::DeepSeek
-            | Dialect::Xai
-            | Dialect::OpenRouter
-            | Dialect::Together
-            | Dialect::Fireworks
-            | Dialect::Perplexity
-            | Dialect::Cerebras
-            | Dialect::Nvidia
-            | Dialect::HuggingFace
-            | Dialect::Ollama
-            | Dialect::Vllm
-            | Dialect::Generic => Self::AsUsed,
+    /// How a provider charges this model, by the proxy's table of what providers do.
+    pub fn of(charging: Charging, model: &str) -> Self {
+        match charging {
+            Charging::OpenAi => Self::OpenAi,
+            Charging::Azure => Self::Azure,
+            Charging::Anthropic => Self::Anthropic,
+            Charging::Gemini => Self::Gemini,
+            Charging::Bedrock => {
+                Self::Bedrock { burndown: if model.contains("anthropic.claude") { 5 } else { 1 } }
+            }
+            Charging::Groq => Self::Uncached,
+            Charging::Cerebras => Self::Bedrock { burndown: 1 },
+            Charging::Metered => Self::AsUsed,
         }
     }
 
@@ -95,7 +89,9 @@ impl Tariff {
                 let most = if ask.max_output.is_none() { MODEL_MAXIMUM } else { most };
                 ask.input.saturating_add(most)
             }
-            (Dimension::Tokens | Dimension::InputTokens, Self::Anthropic) => uncached,
+            (Dimension::Tokens | Dimension::InputTokens, Self::Anthropic | Self::Uncached) => {
+                uncached
+            }
             (Dimension::OutputTokens, _) => 0,
             (Dimension::Tokens | Dimension::InputTokens, _) => ask.input,
         }
@@ -145,7 +141,7 @@ impl Tariff {
     /// Whether output counts against limits of that dimension while it is produced.
     pub const fn meters(self, dimension: Dimension) -> bool {
         match self {
-            Self::Anthropic | Self::AsUsed => {
+            Self::Anthropic | Self::AsUsed | Self::Uncached => {
                 matches!(dimension, Dimension::OutputTokens | Dimension::Tokens)
             }
             Self::Bedrock { .. } => matches!(dimension, Dimension::OutputTokens),
@@ -168,7 +164,9 @@ impl Tariff {
             Self::Azure if requests => Shape::Counter(quantum.unwrap_or(AZURE_WINDOW).min(window)),
             Self::Gemini if window == DAY => Shape::PacificDay,
             Self::Azure | Self::Gemini => Shape::Counter(window),
-            Self::Bedrock { .. } | Self::AsUsed => Shape::Bucket(quantum.unwrap_or(window)),
+            Self::Bedrock { .. } | Self::AsUsed | Self::Uncached => {
+                Shape::Bucket(quantum.unwrap_or(window))
+            }
         }
     }
 
@@ -179,7 +177,7 @@ impl Tariff {
 
     /// Whether its answers carry rate-limit headers.
     pub const fn has_headers(self) -> bool {
-        matches!(self, Self::OpenAi | Self::Azure | Self::Anthropic | Self::AsUsed)
+        !matches!(self, Self::Gemini | Self::Bedrock { .. })
     }
 }
 

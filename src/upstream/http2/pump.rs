@@ -7,8 +7,8 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body;
 
-use super::super::body::Sending;
 use super::super::error::BoxError;
+use super::Sending;
 
 /// A body on its way.
 pub(super) struct Pump {

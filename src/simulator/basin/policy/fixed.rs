@@ -37,7 +37,8 @@ impl Fixed {
                     let part = |it: &Grant| Grant { amount: (it.amount / share).max(1), ..*it };
                     let grants: Vec<Grant> = grants.iter().map(part).collect();
                     let terms = Terms { quantum: provider.terms.quantum, ..Terms::default() };
-                    let meter = Meter::of(provider.tariff, &grants, &terms, wall(Moment::ZERO));
+                    let meter =
+                        Meter::of(provider.tariff(model), &grants, &terms, wall(Moment::ZERO));
                     cells.push((meter, Moment::ZERO));
                 }
             }

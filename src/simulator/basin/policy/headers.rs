@@ -77,6 +77,6 @@ impl Limiter for Gated {
 impl Gated {
     fn tariff(&self, lane: Lane) -> Tariff {
         let provider = self.site.providers.get(usize::from(lane.provider));
-        provider.map_or(Tariff::AsUsed, |provider| provider.tariff)
+        provider.map_or(Tariff::AsUsed, |provider| provider.tariff(usize::from(lane.model)))
     }
 }

@@ -9,12 +9,11 @@ use super::{Job, Out, Policy, Shed};
 use crate::clock::Moment;
 use crate::formats::{Usage, Verdict};
 use crate::keys::{
-    Ask, Backoff, Body, Choice, KeyId, Nothing, Pool, Reservation, RetryBudget, Tried,
+    Ask, Backoff, Body, Choice, KeyId, Nothing, Pool, Reservation, RetryBudget, Spec, Tried,
 };
-use crate::limits::{Cost, Queue};
+use crate::limits::{Cost, Demand, Lengths, Queue, Share, Sharing};
 use crate::simulator::basin::answer::Answer;
 use crate::simulator::basin::site::{Lane, Site, Target};
-use crate::simulator::meter::Tariff;
 
 #[derive(Debug)]
 pub(super) struct Keyweir {
@@ -31,7 +30,8 @@ struct Desk {
     /// The key's place in the spec, by its index in the pool.
     keys: Vec<u16>,
     budget: RetryBudget,
-    tariff: Tariff,
+    /// How long the answers of each model are.
+    lengths: Vec<Lengths>,
 }
 
 /// Who waits for a name.
@@ -131,8 +131,12 @@ impl Policy for Keyweir {
         let Flight { reservation, trial, leg } = flight;
         debug_assert_eq!(job.id, trial.job.id);
         let provider = trial.legs.get(leg).map_or(0, |leg| usize::from(leg.target.provider));
+        let model = trial.legs.get(leg).map_or(0, |leg| usize::from(leg.target.model));
         if let Some(desk) = self.desks.get_mut(provider) {
-            let actual = settled(desk.tariff, reservation.cost(), usage);
+            if let Some(lengths) = desk.lengths.get_mut(model) {
+                lengths.learn(usage.output);
+            }
+            let actual = desk.pool.charged(&reservation, usage);
             desk.pool.settle(reservation, &actual, out.now);
         }
         self.pump_all(out);
@@ -255,10 +259,12 @@ impl Keyweir {
             }
         }
         *random = random.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+        let model = site.models.get(usize::from(leg.target.model)).map_or("", |model| model);
+        let demand = desk.demand(leg.target, job);
         let ask = Ask {
-            model: site.models.get(usize::from(leg.target.model)).map_or("", |model| model),
+            model,
             caller: self.site.caller(job.caller),
-            cost: estimate(desk.tariff, job),
+            cost: desk.pool.cost(model, &demand),
             tried: &leg.tried,
             preferred: None,
             stored_in: None,
@@ -300,7 +306,11 @@ impl Leg {
 impl Desk {
     fn new(site: &Site, provider: &crate::simulator::basin::site::Provider) -> Self {
         let mut pool = Pool::default();
-        let rebuilt = pool.rebuild(provider.spec.clone(), Moment::ZERO);
+        pool.set_wall(site.start);
+        let others = site.told.filter(|count| count.get() > 1);
+        let sharing = others.map_or(Sharing::Learned, |it| Sharing::Floor(Share::one_of(it)));
+        let spec = Spec { sharing, ..provider.spec.clone() };
+        let rebuilt = pool.rebuild(spec, Moment::ZERO);
         let mut keys = vec![0; 256];
         for (place, key) in (0_u16..).zip(&rebuilt.keys) {
             if let Some(slot) = key.and_then(|key: KeyId| keys.get_mut(key.index())) {
@@ -308,37 +318,24 @@ impl Desk {
             }
         }
         let budget = RetryBudget::new(site.retry.permille, site.retry.floor, Moment::ZERO);
-        Self { pool, keys, budget, tariff: provider.tariff }
+        let lengths = provider.models.iter().map(|_| Lengths::default()).collect();
+        Self { pool, keys, budget, lengths }
+    }
+
+    /// What a request will need, as far as can be told.
+    fn demand(&self, target: Target, job: &Job) -> Demand {
+        let lengths = self.lengths.get(usize::from(target.model));
+        Demand {
+            input: job.input,
+            cached: 0,
+            output: lengths.map_or(0, Lengths::mean),
+            output_high: lengths.map_or(0, Lengths::high),
+            max_output: job.max_output,
+            choices: 1,
+        }
     }
 
     fn place(&self, key: KeyId) -> u16 {
         self.keys.get(key.index()).copied().unwrap_or(0)
-    }
-}
-
-/// Output that is reckoned with where a provider meters it as it flows.
-const METERED_OUTPUT: u64 = 512;
-
-fn estimate(tariff: Tariff, job: &Job) -> Cost {
-    let most = job.max_output;
-    let metered = most.unwrap_or(METERED_OUTPUT).min(METERED_OUTPUT);
-    let tokens = match tariff {
-        Tariff::OpenAi => job.input.max(most.unwrap_or(0)),
-        Tariff::Azure | Tariff::Bedrock { .. } => job.input + most.unwrap_or(0),
-        Tariff::Gemini => job.input,
-        Tariff::Anthropic | Tariff::AsUsed => job.input + metered,
-    };
-    Cost { requests: 1, tokens, input: job.input, output: metered }
-}
-
-fn settled(tariff: Tariff, reserved: &Cost, usage: &Usage) -> Cost {
-    let used = Cost::used(usage);
-    match tariff {
-        Tariff::OpenAi | Tariff::Azure | Tariff::Bedrock { .. } => {
-            Cost { tokens: reserved.tokens.max(used.input), ..used }
-        }
-        Tariff::Gemini => Cost { tokens: used.input, ..used },
-        Tariff::AsUsed => used,
-        Tariff::Anthropic => Cost { input: used.input.saturating_sub(usage.cached_input), ..used },
     }
 }

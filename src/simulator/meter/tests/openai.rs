@@ -86,6 +86,7 @@ fn others_of_the_same_account_take_their_share() {
     meter.drain(500, Duration::from_mins(1), Moment::ZERO);
     let readings = meter.readings(at(0));
     assert_eq!([readings[0].remaining, readings[1].remaining], [30, 3_000]);
-    meter.drain(5_000, Duration::from_mins(1), Moment::ZERO);
-    assert_eq!(meter.readings(at(1_000))[0].remaining, 1, "no debt comes of it");
+    meter.drain(1_000, Duration::from_mins(1), Moment::ZERO);
+    assert_eq!(meter.readings(at(30_000))[0].remaining, 0, "and do not wait for it to be there");
+    assert_eq!(meter.readings(at(31_000))[0].remaining, 1);
 }
