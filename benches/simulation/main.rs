@@ -133,10 +133,10 @@ fn row(situation: &Situation, result: &Result) -> String {
 
 fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
-    if percent == 0.0 || percent >= 10.0 {
-        format!("{percent:.0} %").replace("100 %", "100 %")
-    } else {
-        format!("{percent:.2} %")
+    match percent {
+        ..0.005 => "0 %".to_owned(),
+        0.005..10.0 => format!("{percent:.2} %"),
+        _ => format!("{percent:.1} %"),
     }
 }
 

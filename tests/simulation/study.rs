@@ -379,7 +379,7 @@ pub(crate) fn measure(situation: &Situation, seeds: &[u64], most: Duration) -> R
             sum.add(outcome, situation.target.within);
         }
     }
-    let count = seeds.len().max(1) as f64;
+    let count = f64::from(u32::try_from(seeds.len().max(1)).unwrap_or(1));
     let [keyweir, headers, oracle] = sums.map(|sum| sum.over(count));
     Result { keyweir, headers, oracle }
 }

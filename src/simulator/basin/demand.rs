@@ -185,6 +185,7 @@ mod tests {
     use super::*;
     use crate::callers::Priority;
     use crate::simulator::basin::draw::Draw;
+    use crate::simulator::basin::number::float_len;
 
     fn spring(process: Process, rate: f64) -> Spring {
         let stream = Stream {
@@ -218,14 +219,14 @@ mod tests {
     }
 
     fn mean(counts: &[u32]) -> f64 {
-        f64::from(counts.iter().sum::<u32>()) / counts.len() as f64
+        f64::from(counts.iter().sum::<u32>()) / float_len(counts.len())
     }
 
     /// The variance over the mean: 1 for Poisson, less for what is even, more for clumps.
     fn dispersion(counts: &[u32]) -> f64 {
         let mean = mean(counts);
         let squares = counts.iter().map(|count| (f64::from(*count) - mean).powi(2));
-        squares.sum::<f64>() / counts.len() as f64 / mean
+        squares.sum::<f64>() / float_len(counts.len()) / mean
     }
 
     #[test]

@@ -142,8 +142,8 @@ const MOST_TRIES: u32 = 1_000;
 
 /// In (0, 1].
 fn positive(random: &mut Rng) -> f64 {
-    const SCALE: f64 = 1.0 / (1_u64 << 53) as f64;
-    (float(random.u64(..) >> 11) + 1.0) * SCALE
+    const STEPS: f64 = float(1 << 53);
+    (float(random.u64(..) >> 11) + 1.0) / STEPS
 }
 
 #[cfg(test)]

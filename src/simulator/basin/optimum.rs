@@ -100,7 +100,7 @@ fn pivot(table: &mut [Vec<f64>], goal: &mut [f64], at: usize, column: usize) {
     let others = table.iter_mut().enumerate().filter(|(nth, _)| *nth != at);
     for other in others.map(|(_, other)| other.as_mut_slice()).chain([goal]) {
         let factor = other.get(column).copied().unwrap_or(0.0);
-        if factor != 0.0 {
+        if factor.abs() > 0.0 {
             for (value, by) in other.iter_mut().zip(&row) {
                 *value -= factor * by;
             }

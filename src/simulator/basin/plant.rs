@@ -97,7 +97,7 @@ impl Truth {
 /// What comes of sending a request.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) answer: Answer,
+    pub(super) answer: Box<Answer>,
     /// When its head is heard.
     pub(super) heard: Moment,
     /// When an answer that is served is over.
@@ -139,13 +139,13 @@ impl Plant {
         let keys = self.dead.get(usize::from(lane.provider));
         let dead = keys.and_then(|keys| *keys.get(usize::from(lane.key))?);
         let Some(cell) = self.cells.get_mut(index(lane)) else {
-            return Sent { answer: Answer::of(Verdict::RequestInvalid), heard: now.at, ends: None };
+            return Sent { answer: Answer::of(Verdict::RequestInvalid).into(), heard: now.at, ends: None };
         };
         cell.books.attempts += 1;
         let rejected = now.at + cell.pace.rejection;
         let overloaded = cell.trouble.overload > 0 && random.u64(0..1_000) < cell.trouble.overload;
         if let Some(verdict) = dead.or_else(|| overloaded.then_some(Verdict::Overloaded)) {
-            return Sent { answer: Answer::of(verdict), heard: rejected, ends: None };
+            return Sent { answer: Answer::of(verdict).into(), heard: rejected, ends: None };
         }
         let outcome = cell.meter.admit(truth.ask, now);
         let samples = cell.told(random, now);
@@ -153,14 +153,15 @@ impl Plant {
             cell.books.refused += 1;
             let judgement =
                 answer::refused((cell.tariff, cell.dialect), &refusal, &samples, rejected);
-            return Sent { answer: Answer { judgement, samples }, heard: rejected, ends: None };
+            return Sent { answer: Answer { judgement, samples }.into(), heard: rejected, ends: None };
         }
         cell.charge(|tariff, dimension| tariff.upfront(dimension, truth.ask));
         let first_byte = seconds(cell.pace.first_byte.draw(random));
         let heard = now.at + first_byte * thousandths(cell.trouble.slow) / 1_000;
         let speed = cell.pace.speed.draw(random).max(0.1);
         let ends = heard + seconds(float(truth.output) / speed);
-        Sent { answer: Answer { samples, ..Answer::of(Verdict::Ok) }, heard, ends: Some(ends) }
+        let answer = Answer { samples, ..Answer::of(Verdict::Ok) }.into();
+        Sent { answer, heard, ends: Some(ends) }
     }
 
     /// Output flows.

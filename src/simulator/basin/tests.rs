@@ -135,11 +135,11 @@ fn nobody_waits_where_there_is_enough_and_the_oracle_is_never_refused() {
     for kind in Kind::ALL {
         let outcome = simulate(&scenario(5.0), kind);
         assert_eq!(outcome.total.shed, 0, "{}", outcome.policy);
-        assert_eq!(outcome.total.wait_p50_ms, 0.0, "{}", outcome.policy);
+        assert!(outcome.total.wait_p50_ms < 1e-9, "{}", outcome.policy);
         assert!(outcome.of_optimum > 0.99, "{}: {}", outcome.policy, outcome.of_optimum);
     }
     let oracle = simulate(&scenario(20.0), Kind::Oracle);
-    assert_eq!((oracle.upstream_429, oracle.inversions), (0.0, 0));
+    assert_eq!((oracle.verdict(Verdict::RateLimited), oracle.inversions), (0, 0));
     assert!(oracle.of_optimum > 0.98 && oracle.total.served_ratio < 0.95, "{oracle:?}");
 }
 
@@ -228,7 +228,7 @@ fn one_more_key_serves_what_was_shed_for_want_of_it() {
     let shed = report.policies[0].total.shed;
     let change = &report.one_more_key[0];
     assert!(shed > 100 && change.served_more > 0, "{shed} shed, {change:?}");
-    assert!(change.served_more as u64 > shed / 2, "{change:?}");
+    assert!(change.served_more.unsigned_abs() > shed / 2, "{change:?}");
 }
 
 #[test]
@@ -259,10 +259,8 @@ proptest! {
         scenario.fleet.sidecars = sidecars;
         let provider = &mut scenario.providers[0];
         charge_by(provider, charging);
-        let dimension = match charging {
-            Charging::Anthropic | Charging::Gemini => Dimension::InputTokens,
-            _ => Dimension::Tokens,
-        };
+        let of_input = matches!(charging, Charging::Anthropic | Charging::Gemini);
+        let dimension = if of_input { Dimension::InputTokens } else { Dimension::Tokens };
         provider.spec.limits =
             vec![limit(Dimension::Requests, 300), limit(dimension, 200_000)];
         provider.terms.rejections = if counted { Rejections::Count } else { Rejections::Free };
@@ -296,8 +294,7 @@ proptest! {
         for limit in &outcome.limits {
             // What waits when requests cease to come is served from what refills then; a counter's
             // second window counts whole; and one answer may run beyond what was left.
-            let most = limit.capacity as f64 * 3.0 + 10_000.0;
-            prop_assert!((limit.used as f64) <= most, "{limit:?}");
+            prop_assert!(limit.used <= limit.capacity * 3 + 10_000, "{limit:?}");
         }
     }
 }

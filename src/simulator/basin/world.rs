@@ -69,7 +69,7 @@ struct Slot<N> {
 
 struct Flight<N> {
     note: N,
-    answer: Answer,
+    answer: Box<Answer>,
     ends: Option<Moment>,
 }
 

@@ -77,7 +77,14 @@ impl<L: Limiter> Policy for Queued<L> {
             Verdict::Ok => return Some(lane),
             Verdict::RateLimited | Verdict::QuotaExhausted => None,
             Verdict::Overloaded | Verdict::ServerError => Some(MODEL_RESTS),
-            _ => Some(KEY_RESTS),
+            Verdict::BillingExhausted
+            | Verdict::KeyInvalid
+            | Verdict::Suspended
+            | Verdict::KeyForbidden
+            | Verdict::Timeout
+            | Verdict::ConnectFailed
+            | Verdict::RequestInvalid
+            | Verdict::MidStream => Some(KEY_RESTS),
         };
         if let Some(rest) = rest {
             self.rests.retain(|(resting, until)| *until > out.now && *resting != lane);

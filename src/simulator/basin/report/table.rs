@@ -184,7 +184,8 @@ fn aligned(lines: &[Vec<String>]) -> String {
 
 fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
-    if percent != 0.0 && percent.abs() < 1.0 {
+    // Less than a hundredth is told as nothing.
+    if (0.005..1.0).contains(&percent.abs()) {
         format!("{percent:.2} %")
     } else {
         format!("{percent:.1} %")

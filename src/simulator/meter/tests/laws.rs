@@ -4,13 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TARIFFS: [Tariff; 6] = [
+const TARIFFS: [Tariff; 7] = [
     Tariff::OpenAi,
     Tariff::Azure,
     Tariff::Anthropic,
     Tariff::Gemini,
     Tariff::Bedrock { burndown: 5 },
     Tariff::AsUsed,
+    Tariff::Uncached,
 ];
 
 proptest! {
@@ -24,11 +25,8 @@ proptest! {
         quantum in prop::option::of(1_u64..60),
         steps in prop::collection::vec((0_u64..5_000, 0_u64..40, prop::option::of(0_u64..40)), 1..200),
     ) {
-        let dimension = match tariff {
-            Tariff::Gemini => Dimension::InputTokens,
-            Tariff::Anthropic => Dimension::InputTokens,
-            _ => Dimension::Tokens,
-        };
+        let of_input = matches!(tariff, Tariff::Gemini | Tariff::Anthropic);
+        let dimension = if of_input { Dimension::InputTokens } else { Dimension::Tokens };
         let grants = [
             Grant { dimension: Dimension::Requests, window: MINUTE, amount },
             Grant { dimension, window: MINUTE, amount: amount * 10 },
@@ -79,7 +77,7 @@ proptest! {
         for (gap, input) in asks {
             now = now + Duration::from_millis(gap);
             let ask = Ask { input, max_output: Some(1), ..Ask::default() };
-            let wall = at(now.since(Moment::ZERO).as_millis() as u64).wall;
+            let wall = at(0).wall;
             if let Err(refusal) = meter.admit(ask, Now { at: now, wall }) {
                 now = now + refusal.retry_after;
                 prop_assert_eq!(meter.admit(ask, Now { at: now, wall }), Ok(()));
