@@ -61,9 +61,9 @@ pub(super) fn amount(text: &str) -> Result<u64, String> {
 
 /// A number that may have a fraction: `0.5`, `800`, `20k`; or a duration, which counts in seconds.
 pub(super) fn quantity(text: &str) -> Result<f64, String> {
-    let (number, unit, rest) = piece(text.trim()).unwrap_or_default();
+    let (number, unit, rest) = piece(text.trim()).unwrap_or((0.0, "", "?"));
     let factor = match unit {
-        _ if !rest.is_empty() || text.trim().is_empty() => None,
+        _ if !rest.is_empty() => None,
         "" => Some(1.0),
         "k" | "K" => Some(1e3),
         "M" => Some(1e6),

@@ -178,7 +178,7 @@ impl Credit {
     /// Of what is left only our part is ours to save up: what all have saved up together would be more
     /// than there is.
     fn keep_to(&mut self, left: u64) {
-        self.burst = self.mean.max(left / u64::from(self.replicas));
+        self.burst = self.mean.max(left / u64::from(self.replicas)).max(1);
         self.level = self.level.min(signed(self.burst));
     }
 

@@ -315,8 +315,11 @@ impl Meter {
     pub fn drain(&mut self, permille: u64, time: Duration, now: Moment) {
         for rule in &mut self.rules {
             let Grant { window, amount, .. } = rule.grant();
-            let share = u128::from(amount) * u128::from(permille) * time.as_nanos();
-            let units = share / (1_000 * window.as_nanos().max(1));
+            let each = u128::from(amount) * u128::from(permille);
+            let by = |nanos: u128| each.saturating_mul(nanos) / (1_000 * window.as_nanos().max(1));
+            // Of all that was ever taken, so that no fraction of a unit is lost.
+            let (end, length) = (u128::from(now.as_nanos()), time.as_nanos());
+            let units = by(end) - by(end.saturating_sub(length));
             rule.spend(u64::try_from(units).unwrap_or(u64::MAX), now);
         }
     }

@@ -139,7 +139,11 @@ impl Plant {
         let keys = self.dead.get(usize::from(lane.provider));
         let dead = keys.and_then(|keys| *keys.get(usize::from(lane.key))?);
         let Some(cell) = self.cells.get_mut(index(lane)) else {
-            return Sent { answer: Answer::of(Verdict::RequestInvalid).into(), heard: now.at, ends: None };
+            return Sent {
+                answer: Answer::of(Verdict::RequestInvalid).into(),
+                heard: now.at,
+                ends: None,
+            };
         };
         cell.books.attempts += 1;
         let rejected = now.at + cell.pace.rejection;
@@ -153,7 +157,11 @@ impl Plant {
             cell.books.refused += 1;
             let judgement =
                 answer::refused((cell.tariff, cell.dialect), &refusal, &samples, rejected);
-            return Sent { answer: Answer { judgement, samples }.into(), heard: rejected, ends: None };
+            return Sent {
+                answer: Answer { judgement, samples }.into(),
+                heard: rejected,
+                ends: None,
+            };
         }
         cell.charge(|tariff, dimension| tariff.upfront(dimension, truth.ask));
         let first_byte = seconds(cell.pace.first_byte.draw(random));

@@ -70,7 +70,7 @@ pub struct Outcome {
     pub jain: f64,
     /// The part of the capacity that ran over while somebody waited.
     pub stranded: f64,
-    /// Requests that were shed while one of a lower class waited at the same sidecar.
+    /// Requests of the highest class that were shed while one of a lower class waited at the same sidecar.
     pub inversions: u64,
     /// Requests answered 429, or shed though an oracle would have served as many more, of all; where
     /// an oracle ran beside it.

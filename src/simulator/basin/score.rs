@@ -31,7 +31,7 @@ pub(super) struct Score {
     pub(super) bindings: BTreeMap<Binding, u64>,
     pub(super) attempts: u64,
     pub(super) verdicts: BTreeMap<Verdict, u64>,
-    /// Requests that were shed while one of a lower class waited beside them.
+    /// Requests of the highest class that were shed while one of a lower class waited beside them.
     pub(super) inversions: u64,
 }
 

@@ -177,8 +177,9 @@ fn who_takes_half_leaves_half_and_a_halved_limit_is_half() {
         let outcome = simulate(&scenario, Kind::Oracle);
         let used: u64 = outcome.limits.iter().map(|limit| limit.used).sum();
         let capacity: u64 = outcome.limits.iter().map(|limit| limit.capacity).sum();
-        // Two accounts: a full bucket, and half a bucket a minute.
-        assert!((1_500..2_150).contains(&used), "{kind:?}: {used}");
+        // Two accounts: a full bucket, and half a bucket a minute; what others take in a whole
+        // second is not gone before it is over.
+        assert!((1_500..2_300).contains(&used), "{kind:?}: {used}");
         assert!((2_000..2_200).contains(&capacity), "{kind:?}: {capacity}");
     }
 }

@@ -459,7 +459,8 @@ impl<'s, P: Policy> World<'s, P> {
         let lower = self.sidecars.get(sidecar as usize).is_some_and(|place| {
             place.waiting.iter().take(job.priority as usize).any(|waiting| *waiting > 0)
         });
-        self.score.inversions += u64::from(lower);
+        let highest = job.priority == Priority::High;
+        self.score.inversions += u64::from(highest && lower);
         let binding = match why {
             Shed::CallerLimit => Binding::Caller(job.caller),
             Shed::Deadline

@@ -1,7 +1,11 @@
-//! The very code that runs in the proxy: a pool of keys for each provider, and those who wait before
-//! it.
+//! The very code that runs in the proxy: admission of each provider, and requests that stand before
+//! one or several of them.
 
+mod desk;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -9,36 +13,22 @@ use super::{Job, Out, Policy, Shed};
 use crate::clock::Moment;
 use crate::formats::{Usage, Verdict};
 use crate::keys::{
-    Ask, Backoff, Body, Choice, KeyId, Nothing, Pool, Reservation, RetryBudget, Spec, Tried,
+    Ask, Backoff, Body, Decision, Nothing, Outcome, Place, Refused, Reservation, Tried, Why,
 };
-use crate::limits::{Cost, Demand, Lengths, Queue, Share, Sharing};
+use crate::limits::{Claim, Cost};
 use crate::simulator::basin::answer::Answer;
-use crate::simulator::basin::site::{Lane, Site, Target};
+use crate::simulator::basin::site::{Name, Site, Target};
+use desk::Desk;
 
 #[derive(Debug)]
 pub(super) struct Keyweir {
     site: Arc<Site>,
     desks: Vec<Desk>,
-    lines: Vec<Line>,
+    /// Those who wait, by the number of their job.
+    waiting: HashMap<u32, Trial>,
+    /// When to look at them again if nobody calls them.
+    alarms: BTreeSet<(Moment, u32)>,
     backoff: Backoff,
-}
-
-/// One provider's pool.
-#[derive(Debug)]
-struct Desk {
-    pool: Pool,
-    /// The key's place in the spec, by its index in the pool.
-    keys: Vec<u16>,
-    budget: RetryBudget,
-    /// How long the answers of each model are.
-    lengths: Vec<Lengths>,
-}
-
-/// Who waits for a name.
-#[derive(Debug)]
-struct Line {
-    queue: Queue<Trial>,
-    wake: Moment,
 }
 
 /// A request, with what it has tried at each of its targets.
@@ -47,6 +37,8 @@ struct Trial {
     job: Job,
     legs: SmallVec<[Leg; 2]>,
     random: u64,
+    /// When it looks again by itself.
+    alarm: Moment,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +46,11 @@ struct Leg {
     target: Target,
     tried: Tried,
     again_at: Option<Moment>,
-    backoff: std::time::Duration,
+    backoff: Duration,
+    /// Its place before that target's desk.
+    place: Option<Place>,
+    /// Why it was turned away there.
+    away: Option<Shed>,
 }
 
 /// A request under way.
@@ -65,24 +61,18 @@ pub(super) struct Flight {
     leg: usize,
 }
 
-enum View {
-    Go(usize, Reservation, Lane),
-    Wait(Moment),
-    Stuck(Shed),
-}
-
-/// As in the proxy.
-const LONGEST_LINE: usize = 10_000;
+/// Who is called: the job, and which of its legs.
+type Waiter = (u32, usize);
 
 impl Policy for Keyweir {
     type Note = Flight;
 
     fn new(site: &Arc<Site>, _sidecar: u32) -> Self {
-        let line = |_| Line { queue: Queue::new(LONGEST_LINE), wake: Moment::NEVER };
         let retry = site.retry;
         Self {
             desks: site.providers.iter().map(|provider| Desk::new(site, provider)).collect(),
-            lines: site.names.iter().map(line).collect(),
+            waiting: HashMap::new(),
+            alarms: BTreeSet::new(),
             backoff: Backoff { base: retry.base, max: retry.max },
             site: Arc::clone(site),
         }
@@ -90,13 +80,8 @@ impl Policy for Keyweir {
 
     fn arrive(&mut self, job: &Job, out: &mut Out<'_, Flight>) {
         let trial = self.trial(job, out);
-        let behind =
-            self.lines.get(usize::from(job.name)).is_some_and(|line| !line.queue.is_empty());
-        if behind {
-            self.join(trial, out);
-        } else {
-            self.attempt(trial, out);
-        }
+        self.attempt(trial, out);
+        self.call(out);
     }
 
     fn heard(
@@ -107,235 +92,294 @@ impl Policy for Keyweir {
         out: &mut Out<'_, Flight>,
     ) -> Option<Flight> {
         let Flight { reservation, mut trial, leg } = flight;
-        let provider = trial.legs.get(leg).map_or(0, |leg| usize::from(leg.target.provider));
-        let Some(desk) = self.desks.get_mut(provider) else { return None };
-        desk.pool.observe(&reservation, &answer.samples, out.now);
+        debug_assert_eq!(job.id, trial.job.id);
+        let desk = self.desks.get_mut(trial.provider(leg))?;
+        desk.admission.observe(&reservation, &answer.samples, out.now);
         let random = out.random.u64(..);
-        desk.pool.report(&reservation, &answer.judgement, out.now, random);
+        desk.admission.report(&reservation, &answer.judgement, out.now, random);
         let verdict = answer.judgement.verdict;
         if verdict == Verdict::Ok {
-            self.pump_all(out);
+            self.call(out);
             return Some(Flight { reservation, trial, leg });
         }
         if let Some(leg) = trial.legs.get_mut(leg) {
             leg.tried.note(&reservation, verdict, 0);
         }
-        desk.pool.settle(reservation, &Cost::REQUEST, out.now);
-        debug_assert_eq!(job.id, trial.job.id);
+        desk.admission.settle(reservation, &Cost::REQUEST, out.now);
         self.attempt(trial, out);
-        self.pump_all(out);
+        self.call(out);
         None
     }
 
     fn ended(&mut self, job: &Job, flight: Flight, usage: &Usage, out: &mut Out<'_, Flight>) {
         let Flight { reservation, trial, leg } = flight;
         debug_assert_eq!(job.id, trial.job.id);
-        let provider = trial.legs.get(leg).map_or(0, |leg| usize::from(leg.target.provider));
         let model = trial.legs.get(leg).map_or(0, |leg| usize::from(leg.target.model));
-        if let Some(desk) = self.desks.get_mut(provider) {
-            if let Some(lengths) = desk.lengths.get_mut(model) {
-                lengths.learn(usage.output);
-            }
-            let actual = desk.pool.charged(&reservation, usage);
-            desk.pool.settle(reservation, &actual, out.now);
+        if let Some(desk) = self.desks.get_mut(trial.provider(leg)) {
+            desk.ended(reservation, model, usage, out.now);
         }
-        self.pump_all(out);
+        self.call(out);
     }
 
     fn wake(&mut self, out: &mut Out<'_, Flight>) {
-        self.pump_all(out);
+        self.call(out);
+        while let Some((_, id)) = self.alarms.first().copied().filter(|(at, _)| *at <= out.now) {
+            self.alarms.pop_first();
+            if let Some(trial) = self.waiting.remove(&id) {
+                self.attempt(trial, out);
+                self.call(out);
+            }
+        }
     }
 
     fn wake_at(&self) -> Moment {
-        self.lines.iter().map(|line| line.wake).min().unwrap_or(Moment::NEVER)
+        let desks = self.desks.iter().filter_map(|desk| desk.admission.wake());
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        desks.chain(alarm).min().unwrap_or(Moment::NEVER)
     }
 }
 
 impl Keyweir {
     fn trial(&self, job: &Job, out: &mut Out<'_, Flight>) -> Trial {
         let random = out.random.u64(..);
-        let targets = self.site.name_of(job.name).map_or(&[][..], |name| &name.targets);
+        let name = self.site.name_of(job.name);
+        let targets = name.map_or(&[][..], |name| &name.targets);
         let leg = |target: &Target| Leg {
             target: *target,
             tried: Tried::NOTHING,
             again_at: None,
-            backoff: std::time::Duration::ZERO,
+            backoff: Duration::ZERO,
+            place: None,
+            away: None,
         };
-        Trial { job: *job, legs: targets.iter().map(leg).collect(), random }
+        let mut legs: SmallVec<_> = targets.iter().map(leg).collect();
+        let weights = || targets.iter().map(|target| u64::from(target.weight));
+        if name.is_some_and(Name::weighted) && weights().sum::<u64>() > 0 {
+            // One by weight first, the others in order behind it.
+            let mut drawn = out.random.u64(..weights().sum::<u64>());
+            let first = weights().position(|weight| match drawn.checked_sub(weight) {
+                Some(rest) => {
+                    drawn = rest;
+                    false
+                }
+                None => true,
+            });
+            if let Some(ahead) = first.and_then(|first| legs.get_mut(..=first)) {
+                ahead.rotate_right(1);
+            }
+        }
+        Trial { job: *job, legs, random, alarm: Moment::NEVER }
     }
 
-    /// Sends a request, or has it wait, or gives it up.
+    /// What the desk of every target says, in order: a target that has no capacity yields to the next
+    /// one, and waiting comes last.
     fn attempt(&mut self, mut trial: Trial, out: &mut Out<'_, Flight>) {
-        match self.look(&mut trial, out) {
-            View::Go(leg, reservation, lane) => {
-                let job = trial.job;
-                out.send(&job, lane, Flight { reservation, trial, leg });
+        let deadline = trial.job.deadline;
+        let (late, several) = (out.now >= deadline, trial.legs.len() > 1);
+        if late {
+            self.leave_all(&mut trial);
+        }
+        for leg in 0..trial.legs.len() {
+            self.pay_for_again(&mut trial, leg, out.now);
+            let until = if several || late { out.now } else { deadline };
+            if let Some(reservation) = self.stand(&mut trial, leg, until, out) {
+                return self.send(trial, leg, reservation, out);
             }
-            View::Wait(until) if until <= trial.job.deadline && out.now < trial.job.deadline => {
-                self.join(trial, out);
+        }
+        for leg in 0..trial.legs.len() {
+            if several
+                && !late
+                && let Some(reservation) = self.stand(&mut trial, leg, deadline, out)
+            {
+                return self.send(trial, leg, reservation, out);
             }
-            View::Wait(_) => out.shed(&trial.job, Shed::Deadline),
-            View::Stuck(why) => out.shed(&trial.job, why),
+        }
+        self.wait(trial, out);
+    }
+
+    /// It waits until it is called, or what it tried may be tried again, or its deadline has come.
+    fn wait(&mut self, mut trial: Trial, out: &mut Out<'_, Flight>) {
+        let deadline = trial.job.deadline;
+        let again = trial.legs.iter().filter_map(|leg| leg.again_at);
+        let place = trial.legs.iter().any(|leg| leg.place.is_some()).then_some(deadline);
+        match again.chain(place).min() {
+            Some(alarm) if alarm <= deadline && out.now < deadline => {
+                trial.alarm = alarm.max(out.now + Duration::from_nanos(1));
+                self.alarms.insert((trial.alarm, trial.job.id));
+                self.waiting.insert(trial.job.id, trial);
+            }
+            _ => {
+                self.leave_all(&mut trial);
+                let away = trial.legs.iter().filter_map(|leg| leg.away).min();
+                out.shed(&trial.job, away.unwrap_or(Shed::Deadline));
+            }
         }
     }
 
-    fn join(&mut self, trial: Trial, out: &mut Out<'_, Flight>) {
-        let name = usize::from(trial.job.name);
-        let Some(line) = self.lines.get_mut(name) else { return };
-        if let Err(trial) = line.queue.push(trial.job.deadline, trial) {
-            out.shed(&trial.job, Shed::QueueFull);
+    /// Takes the capacity and gives all places up.
+    fn send(
+        &mut self,
+        mut trial: Trial,
+        leg: usize,
+        reservation: Reservation,
+        out: &mut Out<'_, Flight>,
+    ) {
+        self.leave_all(&mut trial);
+        let job = trial.job;
+        let provider = trial.provider(leg);
+        let Some(desk) = self.desks.get(provider) else { return };
+        let model = trial.legs.get(leg).map_or(0, |leg| leg.target.model);
+        let key = desk.place(reservation.key());
+        let lane = self.site.lane(u16::try_from(provider).unwrap_or(0), key, model);
+        out.send(&job, lane, Flight { reservation, trial, leg });
+    }
+
+    /// Calls everybody whose turn has come.
+    fn call(&mut self, out: &mut Out<'_, Flight>) {
+        for provider in 0..self.desks.len() {
+            while let Some(desk) = self.desks.get_mut(provider)
+                && let Some(((id, leg), outcome)) = desk.admission.next(out.now)
+            {
+                self.called(provider, (id, leg), outcome, out);
+            }
+        }
+    }
+
+    fn called(
+        &mut self,
+        provider: usize,
+        (id, leg): Waiter,
+        outcome: Outcome,
+        out: &mut Out<'_, Flight>,
+    ) {
+        let Some(mut trial) = self.take_out(id) else {
+            if let (Outcome::Send(reservation), Some(desk)) =
+                (outcome, self.desks.get_mut(provider))
+            {
+                desk.admission.cancel(reservation, out.now);
+            }
+            return;
+        };
+        if let Some(leg) = trial.legs.get_mut(leg) {
+            leg.place = None;
+        }
+        match self.settle_for(&mut trial, leg, outcome, out) {
+            Some(reservation) => self.send(trial, leg, reservation, out),
+            None => self.wait(trial, out),
+        }
+    }
+
+    fn take_out(&mut self, id: u32) -> Option<Trial> {
+        let trial = self.waiting.remove(&id)?;
+        self.alarms.remove(&(trial.alarm, id));
+        Some(trial)
+    }
+
+    fn leave_all(&mut self, trial: &mut Trial) {
+        for leg in &mut trial.legs {
+            let desk = self.desks.get_mut(usize::from(leg.target.provider));
+            if let (Some(desk), Some(place)) = (desk, leg.place.take()) {
+                desk.admission.leave(place);
+            }
+        }
+    }
+
+    /// What was tried is tried again once its moment has come and the budget pays for it.
+    fn pay_for_again(&mut self, trial: &mut Trial, nth: usize, now: Moment) {
+        let provider = trial.provider(nth);
+        let Some(leg) = trial.legs.get_mut(nth) else { return };
+        let Some(desk) = self.desks.get_mut(provider) else { return };
+        if leg.again_at.is_none_or(|again_at| again_at > now) {
             return;
         }
-        self.pump(name, out);
-    }
-
-    fn pump_all(&mut self, out: &mut Out<'_, Flight>) {
-        for name in 0..self.lines.len() {
-            self.pump(name, out);
-        }
-    }
-
-    /// The head of a line tries its luck, and the next one after it.
-    fn pump(&mut self, name: usize, out: &mut Out<'_, Flight>) {
-        let mut wake = Moment::NEVER;
-        loop {
-            let Some(line) = self.lines.get_mut(name) else { return };
-            let Some(mut trial) = line.queue.pop() else { break };
-            match self.look(&mut trial, out) {
-                View::Go(leg, reservation, lane) => {
-                    let job = trial.job;
-                    out.send(&job, lane, Flight { reservation, trial, leg });
-                }
-                View::Wait(until)
-                    if until <= trial.job.deadline && out.now < trial.job.deadline =>
-                {
-                    wake = until;
-                    if let Some(line) = self.lines.get_mut(name) {
-                        let deadline = trial.job.deadline;
-                        drop(line.queue.push(deadline, trial));
-                    }
-                    break;
-                }
-                View::Wait(_) => out.shed(&trial.job, Shed::Deadline),
-                View::Stuck(why) => out.shed(&trial.job, why),
+        if let Err(next) = desk.admission.retry(now) {
+            leg.again_at = Some(next);
+        } else {
+            leg.again_at = None;
+            leg.tried.again();
+            if let Some(place) = leg.place.take() {
+                desk.admission.leave(place);
             }
         }
-        if let Some(line) = self.lines.get_mut(name) {
-            line.wake = wake;
-        }
     }
 
-    /// Asks the desk of every target, in order.
-    fn look(&mut self, trial: &mut Trial, out: &mut Out<'_, Flight>) -> View {
-        let (mut soonest, mut why) = (None, Shed::NoKey);
-        for leg in 0..trial.legs.len() {
-            match self.look_at(trial, leg, out) {
-                View::Wait(until) => {
-                    soonest = Some(soonest.map_or(until, |at: Moment| at.min(until)));
-                }
-                View::Stuck(reason) => why = reason,
-                go @ View::Go(..) => return go,
-            }
-        }
-        soonest.map_or(View::Stuck(why), View::Wait)
-    }
-
-    fn look_at(&mut self, trial: &mut Trial, nth: usize, out: &mut Out<'_, Flight>) -> View {
-        let Trial { job, legs, random } = trial;
-        let Some(leg) = legs.get_mut(nth) else { return View::Stuck(Shed::NoKey) };
-        let provider = usize::from(leg.target.provider);
-        let (Some(desk), Some(site)) =
-            (self.desks.get_mut(provider), self.site.providers.get(provider))
-        else {
-            return View::Stuck(Shed::NoKey);
-        };
-        let now = out.now;
-        if let Some(at) = leg.again_at.filter(|at| *at <= now) {
-            if desk.budget.withdraw(at.max(now)) {
-                leg.again_at = None;
-                leg.tried.again();
-            } else {
-                leg.again_at = Some(desk.budget.next(now));
-            }
-        }
-        *random = random.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+    /// Asks the desk of a target for leave to send, and stands there until that moment where it has no
+    /// place yet.
+    fn stand(
+        &mut self,
+        trial: &mut Trial,
+        nth: usize,
+        until: Moment,
+        out: &mut Out<'_, Flight>,
+    ) -> Option<Reservation> {
+        let provider = trial.provider(nth);
+        trial.random = trial.random.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+        let Trial { job, legs, random, .. } = &*trial;
+        let leg = legs.get(nth).filter(|leg| leg.place.is_none())?;
+        let desk = self.desks.get_mut(provider)?;
+        let site = self.site.providers.get(provider)?;
         let model = site.models.get(usize::from(leg.target.model)).map_or("", |model| model);
-        let demand = desk.demand(leg.target, job);
+        let cost = desk.cost(leg.target, model, job);
         let ask = Ask {
             model,
             caller: self.site.caller(job.caller),
-            cost: desk.pool.cost(model, &demand),
+            cost,
             tried: &leg.tried,
-            preferred: None,
+            prefix: job.prefix,
             stored_in: None,
             body: Body::Replayable,
             random: *random,
         };
-        match desk.pool.choose(&ask, now) {
-            Choice::Send(reservation) => {
-                if leg.tried.nothing() {
-                    desk.budget.deposit(now);
-                }
-                let key = desk.place(reservation.key());
-                let lane = self.site.lane(leg.target.provider, key, leg.target.model);
-                View::Go(nth, reservation, lane)
+        let (priority, caller) = (job.priority, job.caller.into());
+        let claim = Claim { priority, caller, deadline: until, cost };
+        let id = job.id;
+        match desk.admission.arrive(&ask, &claim, || (id, nth), out.now) {
+            Decision::Now(outcome) => self.settle_for(trial, nth, outcome, out),
+            Decision::Waits(place) => {
+                let leg = trial.legs.get_mut(nth)?;
+                leg.place = Some(place);
+                leg.away = None;
+                leg.plan_again(place.again, self.backoff, out);
+                None
             }
-            Choice::Wait(wait) => {
-                let again = wait.again.map(|told| leg.again(told, self.backoff, out));
-                View::Wait(again.map_or(wait.until, |again| again.min(wait.until)))
-            }
-            Choice::Nothing(Nothing::AllTried(told)) => {
-                View::Wait(leg.again(told, self.backoff, out))
-            }
-            Choice::Nothing(Nothing::Oversized(_)) => View::Stuck(Shed::Oversized),
-            Choice::Nothing(_) => View::Stuck(Shed::NoKey),
         }
+    }
+
+    fn settle_for(
+        &mut self,
+        trial: &mut Trial,
+        nth: usize,
+        outcome: Outcome,
+        out: &mut Out<'_, Flight>,
+    ) -> Option<Reservation> {
+        let leg = trial.legs.get_mut(nth)?;
+        let (away, again) = match outcome {
+            Outcome::Send(reservation) => return Some(reservation),
+            Outcome::Refused(Refused { why: Why::Full, again, .. }) => (Shed::QueueFull, again),
+            Outcome::Refused(Refused { why: Why::Late, again, .. }) => (Shed::Deadline, again),
+            Outcome::Nothing(Nothing::AllTried(told)) => (Shed::Deadline, Some(told)),
+            Outcome::Nothing(Nothing::Oversized(_)) => (Shed::Oversized, None),
+            Outcome::Nothing(_) => (Shed::NoKey, None),
+        };
+        leg.away = Some(away);
+        leg.plan_again(again, self.backoff, out);
+        None
+    }
+}
+
+impl Trial {
+    fn provider(&self, leg: usize) -> usize {
+        self.legs.get(leg).map_or(0, |leg| usize::from(leg.target.provider))
     }
 }
 
 impl Leg {
-    fn again(&mut self, told: Moment, backoff: Backoff, out: &mut Out<'_, Flight>) -> Moment {
-        let Self { again_at, backoff: last, .. } = self;
-        *again_at.get_or_insert_with(|| {
-            *last = backoff.next(*last, out.random.u64(..));
-            told.max(out.now + *last)
-        })
-    }
-}
-
-impl Desk {
-    fn new(site: &Site, provider: &crate::simulator::basin::site::Provider) -> Self {
-        let mut pool = Pool::default();
-        pool.set_wall(site.start);
-        let others = site.told.filter(|count| count.get() > 1);
-        let sharing = others.map_or(Sharing::Learned, |it| Sharing::Floor(Share::one_of(it)));
-        let spec = Spec { sharing, ..provider.spec.clone() };
-        let rebuilt = pool.rebuild(spec, Moment::ZERO);
-        let mut keys = vec![0; 256];
-        for (place, key) in (0_u16..).zip(&rebuilt.keys) {
-            if let Some(slot) = key.and_then(|key: KeyId| keys.get_mut(key.index())) {
-                *slot = place;
-            }
+    fn plan_again(&mut self, told: Option<Moment>, backoff: Backoff, out: &mut Out<'_, Flight>) {
+        if let Some(told) = told
+            && self.again_at.is_none()
+        {
+            self.backoff = backoff.next(self.backoff, out.random.u64(..));
+            self.again_at = Some(told.max(out.now + self.backoff));
         }
-        let budget = RetryBudget::new(site.retry.permille, site.retry.floor, Moment::ZERO);
-        let lengths = provider.models.iter().map(|_| Lengths::default()).collect();
-        Self { pool, keys, budget, lengths }
-    }
-
-    /// What a request will need, as far as can be told.
-    fn demand(&self, target: Target, job: &Job) -> Demand {
-        let lengths = self.lengths.get(usize::from(target.model));
-        Demand {
-            input: job.input,
-            cached: 0,
-            output: lengths.map_or(0, Lengths::mean),
-            output_high: lengths.map_or(0, Lengths::high),
-            max_output: job.max_output,
-            choices: 1,
-        }
-    }
-
-    fn place(&self, key: KeyId) -> u16 {
-        self.keys.get(key.index()).copied().unwrap_or(0)
     }
 }

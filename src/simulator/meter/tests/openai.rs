@@ -83,10 +83,11 @@ fn a_days_bucket_is_told_of_when_it_is_the_emptier() {
 #[test]
 fn others_of_the_same_account_take_their_share() {
     let mut meter = meter(&limits(60, 6_000));
-    meter.drain(500, Duration::from_mins(1), Moment::ZERO);
-    let readings = meter.readings(at(0));
+    let minute = Moment::ZERO + Duration::from_mins(1);
+    meter.drain(500, Duration::from_mins(1), minute);
+    let readings = meter.readings(at(60_000));
     assert_eq!([readings[0].remaining, readings[1].remaining], [30, 3_000]);
-    meter.drain(1_000, Duration::from_mins(1), Moment::ZERO);
-    assert_eq!(meter.readings(at(30_000))[0].remaining, 0, "and do not wait for it to be there");
-    assert_eq!(meter.readings(at(31_000))[0].remaining, 1);
+    meter.drain(1_000, Duration::from_mins(1), minute);
+    assert_eq!(meter.readings(at(90_000))[0].remaining, 0, "and do not wait for it to be there");
+    assert_eq!(meter.readings(at(91_000))[0].remaining, 1);
 }
