@@ -83,7 +83,7 @@ const fn heading(section: Section) -> &'static str {
         Section::Overload => {
             "\n## Demand does not fit: load 1.3\n\nTarget: at most 0.5, 0.5, 1.5, 3 % refused upstream with 1, 5, 20, \
              50 sidecars, 97 % of the optimum served, at most 2 points shed beyond what the oracle sheds, fairness \
-             0.97, and nobody shed while somebody of a lower class waits.\n"
+             0.97, and nobody of the highest class shed while somebody of a lower one waits.\n"
         }
         Section::Faults => {
             "\n## Something goes wrong, after five minutes\n\nTarget: no leak where it still fits; a dead key changes \

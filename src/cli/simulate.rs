@@ -70,7 +70,8 @@ fn configuration(letter: &Letter) -> Result<Config, String> {
         return Err("There is nothing to simulate: give `--config`, or keys in the environment.\n"
             .to_owned());
     }
-    let problems: String = letter.problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let problems: String =
+        letter.problems.iter().flat_map(|problem| [problem.to_string(), "\n".into()]).collect();
     let sources: Vec<Source> = letter
         .texts
         .iter()
@@ -129,5 +130,5 @@ fn length(arrivals: &Arc<[Arrival]>) -> Duration {
 
 fn told(diagnostics: &[Diagnostic]) -> String {
     let mistakes = diagnostics.iter().filter(|it| it.severity == Severity::Error);
-    mistakes.map(|mistake| format!("{mistake}\n")).collect()
+    mistakes.flat_map(|mistake| [mistake.to_string(), "\n".into()]).collect()
 }

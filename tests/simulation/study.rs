@@ -101,11 +101,11 @@ const fn overload(upstream_429: f64) -> Target {
 
 /// All situations, in the order of the page.
 pub(crate) fn situations() -> Vec<Situation> {
+    use Section::{Faults, Fits, Overload, Shallow};
     let mut all = Vec::new();
     let mut add = |name, section, sidecars, make, load, target| {
         all.push(Situation { name, section, sidecars, make, load, target, reason: "" });
     };
-    use Section::{Faults, Fits, Overload, Shallow};
     for sidecars in [1, 5, 20, 50] {
         add("tokens, steady", Fits, sidecars, tokens as fn(&Situation) -> Scenario, 0.9, FITS);
         add("tokens, three times as many for 20 s of 100", Fits, sidecars, bursts, 0.9, FITS);
@@ -139,7 +139,25 @@ pub(crate) fn situations() -> Vec<Situation> {
         add("requests, buckets one second deep", Shallow, sidecars, one_second, 0.8, shallow);
     }
     add("requests, buckets five seconds deep", Shallow, 20, five_seconds, 0.8, shallow);
+    for situation in &mut all {
+        situation.reason = reason(situation.name, situation.sidecars);
+    }
     all
+}
+
+/// Why a target is missed, where it is.
+fn reason(name: &str, sidecars: u32) -> &'static str {
+    match (name, sidecars) {
+        ("tokens, three classes", 20..) => {
+            "a tenth of a bucket is less than one request of each sidecar, some of which are a \
+             hundred times the median, and without a coordinator several begin at once"
+        }
+        ("headers are nonsense", 50..) => {
+            "each sidecar sends a request in five seconds to a quota group, and is told nonsense by \
+             most answers: some learn too late how much there is"
+        }
+        _ => "",
+    }
 }
 
 const SECONDS_15: Duration = Duration::from_secs(15);

@@ -1,5 +1,6 @@
 //! From a configuration, a workload and Secrets, at hand or not, to what is simulated.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -112,11 +113,11 @@ fn check_faults(faults: &[Fault], providers: &[Provider]) -> Result<(), String> 
         ];
         for (field, wanted, there) in named {
             if let Some(wanted) = wanted.as_ref().filter(|wanted| !there.contains(wanted)) {
-                let names: Vec<&str> = there.iter().map(|name| &***name).collect();
-                mistakes.push_str(&format!(
-                    "faults[{index}].{field}: there is no `{wanted}`; there is {}\n",
-                    names.join(", ")
-                ));
+                let known: BTreeSet<&str> = there.iter().map(|name| &***name).collect();
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                mistakes.extend([format!(
+                    "faults[{index}].{field}: there is no `{wanted}`; there is {known}\n"
+                )]);
             }
         }
     }

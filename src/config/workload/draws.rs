@@ -45,7 +45,7 @@ fn kinds(shape: &raw::Shape) -> Vec<Kind> {
     let sigma = shape.sigma.unwrap_or(1.0);
     [
         number(shape.value).map(Kind::Constant),
-        number(shape.from).or(number(shape.to)).map(|one| {
+        number(shape.from).or_else(|| number(shape.to)).map(|one| {
             Kind::Uniform(number(shape.from).unwrap_or(0.0), number(shape.to).unwrap_or(one))
         }),
         number(shape.mean).map(Kind::Exponential),

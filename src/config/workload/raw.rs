@@ -136,6 +136,7 @@ pub(super) enum SpendSpan {
 /// Something that goes wrong.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the words of the file")]
 pub(super) struct Fault {
     pub(super) fault: Option<Trouble>,
     pub(super) at: Option<Span>,

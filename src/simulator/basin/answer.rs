@@ -213,7 +213,7 @@ pub(super) fn nonsense(samples: &Samples, before: &Samples, random: &mut Rng) ->
     let mut told = samples.clone();
     match random.u32(0..5) {
         0 => told.clear(),
-        1 => told = before.clone(),
+        1 => told.clone_from(before),
         2 => {
             for sample in &mut told {
                 sample.dimension = match sample.dimension {

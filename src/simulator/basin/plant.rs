@@ -220,12 +220,12 @@ impl Plant {
             let Some(provider) = site.providers.get(index) else { continue };
             for (dead, key) in keys.iter_mut().zip(&provider.keys) {
                 let group = provider.groups.get(key.group);
-                let hit = faults.iter().filter(|fault| {
+                let mut hit = faults.iter().filter(|fault| {
                     strikes(fault.provider, index)
                         && fault.key.as_ref().is_none_or(|it| *it == key.name)
                         && fault.group.as_ref().is_none_or(|it| Some(it) == group)
                 });
-                *dead = hit.filter_map(|fault| fault.kind.kills()).next();
+                *dead = hit.find_map(|fault| fault.kind.kills());
             }
         }
         for cell in &mut self.cells {

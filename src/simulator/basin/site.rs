@@ -49,6 +49,7 @@ pub(super) struct Key {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "a name has one")]
 pub(super) struct Name {
     pub(super) name: Box<str>,
     pub(super) targets: Vec<Target>,

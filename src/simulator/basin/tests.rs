@@ -191,7 +191,7 @@ fn sidecars_that_come_later_take_their_part() {
     scenario.faults = vec![fault(Trouble::Sidecars(40), 60, None)];
     // Each sidecar that does not know of the others takes the whole of the limits.
     let outcome = simulate(&scenario, Kind::Whole);
-    let half = Duration::from_secs(60);
+    let half = Duration::from_mins(1);
     let (before, after) =
         (outcome.timeline.between(Duration::ZERO, half), outcome.timeline.between(half, half * 2));
     assert!(before.refused == 0 && after.attempts > 0);

@@ -520,8 +520,8 @@ impl<'s, P: Policy> World<'s, P> {
         };
         let faults: Vec<&Fault> = self.scenario.faults.iter().filter(active).collect();
         self.plant.suffer(&self.site, &faults, now);
-        let counts = faults.iter().filter_map(|fault| fault.kind.sidecars());
-        let count = counts.last().unwrap_or(self.scenario.fleet.sidecars);
+        let mut counts = faults.iter().filter_map(|fault| fault.kind.sidecars());
+        let count = counts.next_back().unwrap_or(self.scenario.fleet.sidecars);
         self.spreading = Spreading::new(self.scenario.fleet.spread, count);
     }
 
@@ -544,6 +544,7 @@ fn prefix_of(talk: Option<&Talk>, input: u64) -> Option<u64> {
 /// Whoever is still there so long after the last request came is not looked after.
 const LATEST: Duration = Duration::from_hours(24);
 
+#[derive(Clone, Copy)]
 enum Change {
     More,
     Less,

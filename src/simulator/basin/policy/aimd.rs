@@ -25,7 +25,7 @@ const SCALE: f64 = 0.4;
 struct Rate {
     /// Only after the first throttle does it hold anything back.
     enabled: bool,
-    fill_rate: f64,
+    refill: f64,
     max_capacity: f64,
     capacity: f64,
     filled_at: f64,
@@ -68,12 +68,12 @@ impl Rate {
         if self.capacity >= 1.0 {
             return now;
         }
-        now + seconds((1.0 - self.capacity) / self.fill_rate)
+        now + seconds((1.0 - self.capacity) / self.refill)
     }
 
     fn refill(&mut self, now: Moment) {
         let now = time(now);
-        self.capacity += (now - self.filled_at) * self.fill_rate;
+        self.capacity += (now - self.filled_at) * self.refill;
         self.capacity = self.capacity.min(self.max_capacity);
         self.filled_at = now;
     }
@@ -81,7 +81,7 @@ impl Rate {
     fn update(&mut self, throttled: bool, now: Moment) {
         self.measure(now);
         let calculated = if throttled {
-            let rate = if self.enabled { self.measured.min(self.fill_rate) } else { self.measured };
+            let rate = if self.enabled { self.measured.min(self.refill) } else { self.measured };
             self.last_max = rate;
             self.window = window(rate);
             self.throttled_at = time(now);
@@ -93,8 +93,8 @@ impl Rate {
             SCALE * since.powi(3) + self.last_max
         };
         self.refill(now);
-        self.fill_rate = calculated.min(2.0 * self.measured).max(MIN_FILL_RATE);
-        self.max_capacity = self.fill_rate.max(MIN_CAPACITY);
+        self.refill = calculated.min(2.0 * self.measured).max(MIN_FILL_RATE);
+        self.max_capacity = self.refill.max(MIN_CAPACITY);
         self.capacity = self.capacity.min(self.max_capacity);
     }
 

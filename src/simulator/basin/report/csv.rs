@@ -42,13 +42,13 @@ fn row(outcome: &Outcome, (scope, name): (&str, &str), row: &Row, whole: &str, t
     let waits = [row.wait_p50_ms, row.wait_p99_ms, row.wait_max_ms].map(|wait| wait.to_string());
     let name = quoted(name);
     let policy = outcome.policy;
-    text.push_str(&format!(
+    text.extend([format!(
         "{policy},{scope},{name},{offered},{served},{shed},{served_ratio},{tokens},{},{whole}",
         waits.join(",")
-    ));
+    )]);
     for why in Shed::ALL {
         let count = row.shed_reasons.get(why.as_str()).copied().unwrap_or(0);
-        text.push_str(&format!(",{count}"));
+        text.extend([format!(",{count}")]);
     }
     text.push_str("\r\n");
 }

@@ -9,12 +9,12 @@ pub(super) fn write(report: &Report) -> String {
     let first = report.policies.first();
     let offered = first.map_or(0, |outcome| outcome.total.offered);
     let sidecars = if report.sidecars == 1 { "sidecar" } else { "sidecars" };
-    text.push_str(&format!(
+    text.extend([format!(
         "{offered} requests in {}, {} {sidecars}, seed {}\n\n",
         span(Duration::from_secs_f64(report.duration_seconds)),
         report.sidecars,
         report.seed,
-    ));
+    )]);
     text.push_str(&policies(&report.policies));
     if let Some(outcome) = first {
         text.push_str(&parts(outcome));
@@ -209,6 +209,7 @@ fn span(duration: Duration) -> String {
         (seconds % 60, "s"),
     ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-    let text: String = parts.map(|(count, unit)| format!("{count}{unit}")).collect();
+    let text: String =
+        parts.flat_map(|(count, unit)| [count.to_string(), unit.to_owned()]).collect();
     if text.is_empty() { "no time".to_owned() } else { text }
 }

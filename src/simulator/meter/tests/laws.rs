@@ -32,7 +32,7 @@ proptest! {
             Grant { dimension, window: MINUTE, amount: amount * 10 },
         ];
         let quantum = quantum.map(Duration::from_secs);
-        let terms = Terms { rejections, quantum, ..Terms::default() };
+        let terms = Terms { quantum, rejections, ..Terms::default() };
         let mut meter = Meter::of(tariff, &grants, &terms, at(0));
         let depth: Vec<u64> = meter.grants().map(|(_, depth)| depth).collect();
         let mut granted: Vec<(u64, [u64; 2])> = Vec::new();
