@@ -101,6 +101,11 @@ bench: image ## Keyweir beside nginx (BENCH="chat paced --rounds 9")
 	@.ci/need nginx util-linux
 	KEYWEIR_BIN=dist/$(ARCH)/keyweir cargo bench --locked --bench proxy -- $(BENCH)
 
+.PHONY: simulate
+simulate: ## Simulates standard situations and writes docs/simulation.md
+	@.ci/need build-essential
+	cargo bench --locked --bench simulation
+
 .PHONY: callgrind
 callgrind: ## Instructions per request, and where they go
 	@.ci/need valgrind util-linux

@@ -6,12 +6,14 @@ mod demo;
 mod injector;
 mod proxy;
 mod status;
+mod simulate;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::config;
 use crate::sources::kubectl::Kubectl;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -41,6 +43,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Show a proxy's keys, limits and queues.
     Status(StatusArguments),
+    /// Plan capacity: what would wait, what would be shed and which limit would bind, in virtual time.
+    Simulate(SimulateArguments),
     /// Watch a storm of rate limits, dead keys and outages being absorbed.
     Demo(DemoArguments),
     /// Print shell completions: `source <(keyweir completions bash)`.
@@ -91,7 +95,7 @@ pub struct ProxyArguments {
     pub workers: Option<std::num::NonZeroU32>,
 
     /// How long a drain may take.
-    #[arg(long, value_name = "DURATION", default_value = "28s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "28s", value_parser = config::duration)]
     pub drain: Duration,
 
     /// What a drain does with the listener.
@@ -107,7 +111,7 @@ pub struct ProxyArguments {
     pub log_level: tracing::level_filters::LevelFilter,
 
     /// How often to look for changes that no notice came of.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = config::duration)]
     pub poll: Duration,
 
     /// Where a fatal mistake is written for Kubernetes to show.
@@ -312,6 +316,73 @@ pub struct StatusArguments {
     pub output: Output,
 }
 
+/// Flags of `keyweir simulate`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "The very code that chooses keys and lets requests wait in the proxy runs here \
+    against models of the providers, a week in seconds; the same seed gives the same output.\n\n\
+    keyweir simulate --config keyweir.yaml --rate 40\n    \
+    40 requests a second of the first model, each on its own, for ten minutes.\n\n\
+    keyweir simulate --config keyweir.yaml --workload examples/workload.yaml --sidecars 20 --compare\n    \
+    What the file says is asked for and goes wrong, at 20 sidecars, beside what other policies \
+    make of it.\n\n\
+    keyweir simulate --config keyweir.yaml --workload yesterday.jsonl\n    \
+    A trace: a request a line, {\"at\": 0.5, \"model\": \"chat\", \"input\": 900, \"output\": 120}; the \
+    access records of the proxy will do.\n\n\
+    Without `limits` in the configuration, or in the workload, every request passes.\n\n\
+    Exit code 0: simulated; 1: mistakes in what was given; 2: misuse."
+)]
+pub struct SimulateArguments {
+    /// Where configuration and Secrets are. Secrets need not be at hand: the workload can say how
+    /// many entries they have.
+    #[command(flatten)]
+    pub places: Places,
+
+    /// What is asked for: a workload in YAML, or a trace (`.jsonl`).
+    #[arg(long, value_name = "FILE", required_unless_present = "rate")]
+    pub workload: Option<PathBuf>,
+
+    /// So many requests a second, of usual sizes.
+    #[arg(long, value_name = "N", conflicts_with = "workload", value_parser = rate)]
+    pub rate: Option<f64>,
+
+    /// What `--rate` asks for: an alias, or `provider/model`; default the first that there is.
+    #[arg(long, value_name = "NAME", requires = "rate")]
+    pub model: Option<String>,
+
+    /// For how long requests come: `90s`, `1h`, `7d`; default the workload's, or 10m.
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+    pub duration: Option<Duration>,
+
+    /// How many sidecars take them in; default the workload's, `fleet.replicas`, or 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(std::num::NonZeroU32))]
+    pub sidecars: Option<std::num::NonZeroU32>,
+
+    /// Where all randomness begins; default the workload's, or 1.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Beside it, what other policies make of the same requests: a plain queue gated by `remaining`
+    /// headers, a static N-th, the whole limit each, AIMD, rotate and retry, and an oracle.
+    #[arg(long)]
+    pub compare: bool,
+
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = SimulateOutput::Table)]
+    pub output: SimulateOutput,
+}
+
+/// How a simulation is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimulateOutput {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
 /// Flags of `keyweir demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArguments {
@@ -335,6 +406,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Injector(arguments) => injector::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
@@ -344,11 +416,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// `250ms`, `28s`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is no duration; write 250ms, 28s or 2m"))?;
-    Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
+/// Requests a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if rate > 0.0 && rate <= 1e6 {
+        Ok(rate)
+    } else {
+        Err("must be more than 0, and at most a million".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -358,13 +433,5 @@ mod tests {
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_written_as_in_the_configuration() {
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        assert!(duration("-3s").is_err());
-        assert!(duration("28").is_err());
     }
 }

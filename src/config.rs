@@ -18,6 +18,7 @@ pub mod schema;
 mod secrets;
 mod units;
 pub mod used;
+pub mod workload;
 mod yaml;
 
 use std::path::PathBuf;
@@ -102,6 +103,11 @@ fn merged(sources: &[Source], findings: &Findings) -> Option<Node> {
         merge::merge(&mut root, node?, findings);
     }
     Some(root)
+}
+
+/// A duration as the configuration writes it: `250ms`, `30s`, `1h30m`, `7d`.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    units::duration(text)
 }
 
 /// The files that a configuration refers to, which are read by whoever may.

@@ -42,7 +42,7 @@ pub use rack::KeyState;
 pub use rebuild::{Rebuilt, Rejected, Rejection};
 pub use report::Event;
 pub use secret::{Fingerprint, Secret};
-pub use spec::{Breaker, KeySpec, LimitSpec, Pattern, Reach, Spec};
+pub use spec::{Breaker, KeySpec, LimitSpec, Pattern, Reach, Spec, rules_for};
 pub use status::{BreakerState, GroupState, GroupStatus, KeyStatus, ModelStatus, Status};
 pub use stored::Stored;
 pub use tried::Tried;

@@ -8,6 +8,7 @@
 //! All providers share one address: [`Simulator::url`] followed by `/v1` is OpenAI's base URL, alone
 //! it is Anthropic's, Gemini's and Azure's.
 
+pub mod basin;
 pub mod bucket;
 pub mod demo;
 pub mod meter;

@@ -18,6 +18,7 @@ use keyweir::config::{Source, check, read, schema};
 use keyweir::formats::{Verdict, Wire, known};
 use keyweir::injector::{Reason as InjectorReason, annotations, clients};
 use keyweir::pipeline::Reason;
+use keyweir::simulator::basin::{Kind, Shed};
 use serde_json::Value;
 
 /// A set of names.
@@ -28,7 +29,7 @@ fn text(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "ARCHITECTURE.md",
@@ -36,6 +37,8 @@ const DOCUMENTS: [&str; 7] = [
     "docs/injector.md",
     "docs/operations.md",
     "docs/providers.md",
+    "docs/simulate.md",
+    "docs/simulation.md",
 ];
 
 /// What stands below that heading, up to the next of its level or above.
@@ -186,6 +189,72 @@ fn types(schema: &Value) -> BTreeMap<String, Vec<String>> {
     }
     types.retain(|_, fields| !fields.is_empty());
     types
+}
+
+/// The types that a workload is written in, the section that tells of each, and what its fields begin
+/// with there.
+const WORKLOAD: [(&str, &str, &str); 10] = [
+    ("Workload", "## The workload", ""),
+    ("Stream", "### `requests`", ""),
+    ("Pattern", "### `requests`", ""),
+    ("Turns", "### `requests`", ""),
+    ("Shape", "### Sizes", ""),
+    ("Tail", "### Sizes", "tail."),
+    ("Provider", "### `providers`", ""),
+    ("Spend", "### `providers`", "spend."),
+    ("Fault", "### `faults`", ""),
+    ("Trouble", "### `faults`", ""),
+];
+
+#[test]
+fn every_field_of_a_workload_is_in_the_reference_and_no_other() {
+    let source = text("src/config/workload/raw.rs");
+    let document = text("docs/simulate.md");
+    let mut written: BTreeMap<&str, Names> = BTreeMap::new();
+    for (name, heading, prefix) in WORKLOAD {
+        let declared = [format!("struct {name} {{"), format!("enum {name} {{")];
+        let body = declared.iter().find_map(|it| source.split(it.as_str()).nth(1));
+        let body = body.and_then(|body| body.split("\n}").next()).unwrap_or_default();
+        let words = body.lines().filter_map(|line| {
+            let line = line.trim().trim_start_matches("pub(super) ");
+            let word = line.split([':', ',']).next()?;
+            (!line.starts_with(['#', '/']) && !word.is_empty()).then(|| camel(word))
+        });
+        // Told as what they hold, or under the word that YAML has for them.
+        let own = words.map(|word| if word == "lasts" { "for".to_owned() } else { word });
+        let own = own.filter(|word| !matches!((name, word.as_str()), (_, "tail" | "spend")));
+        written.entry(heading).or_default().extend(own.map(|word| format!("{prefix}{word}")));
+    }
+    for (heading, fields) in written {
+        assert!(!fields.is_empty(), "{heading}: the source is read");
+        let own = section(&document, heading).split("\n### ").next().unwrap_or_default();
+        assert_eq!(first_cells(own), fields, "{heading}");
+    }
+}
+
+/// `max_wait` and `KeyDies` as YAML has them.
+fn camel(word: &str) -> String {
+    let mut parts = word.split('_');
+    let mut name = parts.next().unwrap_or_default().to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    for part in parts {
+        let (first, rest) = part.split_at(1);
+        name.push_str(&first.to_ascii_uppercase());
+        name.push_str(rest);
+    }
+    name
+}
+
+#[test]
+fn every_policy_and_every_reason_is_told_of() {
+    let document = text("docs/simulate.md");
+    let policies = section(&document, "## Beside other policies");
+    assert_eq!(first_cells(policies), names(Kind::ALL.map(Kind::as_str)));
+    let told = quoted(section(&document, "## What comes out"));
+    let missing: Vec<_> = Shed::ALL.iter().filter(|why| !told.contains(why.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod url;
 use super::place::{At, Draft};
 use super::raw::Raw;
 use super::secrets::Inventory;
-use super::used::Config;
+use super::used::{Config, Limit};
 
 /// The format that this version reads.
 const VERSION: u64 = 1;
@@ -55,6 +55,15 @@ pub(super) fn compile(draft: &Draft<'_>, raw: &Raw, inventory: Option<&Inventory
         aliases,
         endings: draft.findings.endings(),
     }
+}
+
+/// One entry of the limits that a workload says a provider really grants.
+pub(super) fn limit_of_workload(
+    draft: &Draft<'_>,
+    at: &At<'_>,
+    written: &super::raw::Limit,
+) -> Limit {
+    limits::granted(draft, at, written)
 }
 
 fn check_version(draft: &Draft<'_>, version: Option<u64>) {

@@ -59,6 +59,26 @@ pub(super) fn amount(text: &str) -> Result<u64, String> {
     whole(text, factor, "an amount like `500`, `200k` or `2M`")
 }
 
+/// A number that may have a fraction: `0.5`, `800`, `20k`; or a duration, which counts in seconds.
+pub(super) fn quantity(text: &str) -> Result<f64, String> {
+    let (number, unit, rest) = piece(text.trim()).unwrap_or((0.0, "", "?"));
+    let factor = match unit {
+        _ if !rest.is_empty() => None,
+        "" => Some(1.0),
+        "k" | "K" => Some(1e3),
+        "M" => Some(1e6),
+        "G" => Some(1e9),
+        _ => None,
+    };
+    match factor {
+        Some(factor) if number * factor <= as_float(LARGEST) => Ok(number * factor),
+        Some(_) => Err(format!("`{}` is larger than anything can be", shown(text))),
+        None => duration(text).map(|duration| duration.as_secs_f64()).map_err(|_| {
+            format!("`{}` is not a number like `0.5`, `800` or `20k`, or a duration", shown(text))
+        }),
+    }
+}
+
 /// Bytes: `4096`, `512k`, `32M`, `1G` (powers of 1,024; `Ki`, `Mi`, `Gi` mean the same).
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let factor = |unit: &str| match unit {
@@ -189,6 +209,23 @@ mod tests {
             ["0", "-5", "1.5", "0.0001k", "2m", "10 k", "1e9", "nan", "", "k", "99999999G", "1k1"]
         {
             assert!(amount(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_numbers_or_durations() {
+        for (text, number) in [
+            ("0.5", 0.5),
+            ("800", 800.0),
+            ("20k", 2e4),
+            ("0", 0.0),
+            ("500ms", 0.5),
+            ("1m30s", 90.0),
+        ] {
+            assert_eq!(quantity(text), Ok(number), "{text}");
+        }
+        for text in ["", "k", "-1", "nan", "1e9", "1 2", "10x", "99999999G"] {
+            assert!(quantity(text).is_err(), "{text}");
         }
     }
 

@@ -108,7 +108,7 @@ impl LimitSpec {
 }
 
 /// The rules that one model of one group has for itself.
-pub(super) fn rules_for(limits: &[LimitSpec], group: &str, model: &str) -> Vec<Rule> {
+pub fn rules_for(limits: &[LimitSpec], group: &str, model: &str) -> Vec<Rule> {
     let mut chosen: Vec<((usize, bool), Rule)> = Vec::new();
     let mine = limits.iter().filter(|limit| limit.reach == Reach::EachModel);
     for limit in mine.filter(|limit| limit.holds_for(group) && limit.counts(model)) {

@@ -17,7 +17,7 @@ use crate::upstream::Credential;
 /// The names of a provider's keys, each with the number that metrics know it by: the same for as
 /// long as the process runs.
 #[derive(Debug, Default)]
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     labels: HashMap<Box<str>, u16>,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn missing(config: &Config, secrets: &Secrets) -> Vec<Box<str>> {
 
 impl Keyring {
     /// The keys of that provider as they are now, and what is put on requests under each.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &mut self,
         provider: &used::Provider,
         (breaker, sharing): (used::Breaker, Sharing),
@@ -185,7 +185,7 @@ pub(super) fn limits(provider: &used::Provider, wall: Timestamp) -> Vec<LimitSpe
 }
 
 /// What is written, in the kind of window in which the provider counts it.
-fn limit(limit: &used::Limit, charging: Charging) -> LimitSpec {
+pub(crate) fn limit(limit: &used::Limit, charging: Charging) -> LimitSpec {
     let counted = |rule: &Rule| {
         let window = charging.window(rule.measure, rule.window.length());
         Rule { window, ..rule.clone() }

@@ -15,6 +15,8 @@ pub struct Bucket {
     window: i128,
     depth: i128,
     level: i128,
+    /// What ran over because it was full.
+    spilt: i128,
     at: Moment,
 }
 
@@ -33,8 +35,8 @@ impl Bucket {
     /// and at least one. (OpenAI's rate-limit guide: 60,000 a minute may be enforced as 1,000 a
     /// second; then `depth` is a second.)
     pub fn new(limit: u64, window: Duration, depth: Duration, now: Moment) -> Self {
-        let mut bucket =
-            Self { limit, window: nanos(window).max(1), depth: nanos(depth), level: 0, at: now };
+        let (window, depth) = (nanos(window).max(1), nanos(depth));
+        let mut bucket = Self { limit, window, depth, level: 0, spilt: 0, at: now };
         bucket.level = bucket.capacity();
         bucket
     }
@@ -78,6 +80,19 @@ impl Bucket {
         self.level -= i128::from(amount) * self.window;
     }
 
+    /// Gives `amount` units back, as far as they still fit.
+    pub fn refund(&mut self, amount: u64, now: Moment) {
+        self.refill(now);
+        let back = i128::from(amount).saturating_mul(self.window);
+        self.level = self.level.saturating_add(back).min(self.capacity());
+    }
+
+    /// Units that have run over so far because it was full.
+    pub fn spilt(&mut self, now: Moment) -> u64 {
+        self.refill(now);
+        whole(self.spilt / self.window)
+    }
+
     /// Takes up to `amount` units, but never into debt: what a rejection costs where it counts.
     pub fn forfeit(&mut self, amount: u64, now: Moment) {
         self.refill(now);
@@ -99,7 +114,10 @@ impl Bucket {
     fn refill(&mut self, now: Moment) {
         let elapsed = i128::from(now.as_nanos()) - i128::from(self.at.as_nanos());
         if elapsed > 0 {
-            self.level = (self.level + elapsed * i128::from(self.limit)).min(self.capacity());
+            let level = self.level + elapsed * i128::from(self.limit);
+            let capacity = self.capacity();
+            self.level = level.min(capacity);
+            self.spilt += level - self.level;
             self.at = now;
         }
     }

@@ -1,7 +1,7 @@
 //! What providers refuse a request for, before its fields are looked at.
 
 use super::fault::FaultKind;
-use super::meter::{MINUTE, Refusal};
+use super::meter::{Cause, MINUTE, Refusal};
 use crate::formats::Dimension;
 
 /// A refusal that every provider has, each in its own words.
@@ -78,6 +78,7 @@ impl Problem {
 /// A refusal that no limit stands behind.
 const fn made_up(retry_after_ms: u64) -> Refusal {
     Refusal {
+        cause: Cause::Rate,
         dimension: Dimension::Requests,
         window: MINUTE,
         limit: 60,

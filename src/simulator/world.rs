@@ -136,9 +136,10 @@ impl World {
     pub(crate) fn admit(&self, account: usize, model: usize, ask: Ask) -> Result<Pass, Box<Stop>> {
         let now = self.now();
         let permille = self.permille(account, model, now);
+        let habit = self.account(account).map(|account| account.habit);
         self.with_meter(account, model, |meter, plan, current| {
-            if *current != permille {
-                meter.resize(&plan.limits.scaled(permille), now);
+            if let Some(habit) = habit.filter(|_| *current != permille) {
+                meter.resize(habit, &plan.limits.scaled(permille), now);
                 *current = permille;
             }
             let outcome = meter.admit(ask, now);

@@ -1,7 +1,7 @@
 //! Bounded reading of single files, through buffers that are wiped.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +45,24 @@ pub(super) fn read_bounded(path: &Path, bound: usize) -> Result<String, Problem>
         String::from_utf8(bytes).map_err(|_| Trouble::NotText)
     });
     text.map_err(|trouble| Problem::new(path, trouble))
+}
+
+/// The lines of a file, however long it is, as they are read; a line that cannot be read says why.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String, String>>, Problem> {
+    let file = File::open(path).map_err(|error| Problem::new(path, Trouble::from(error)))?;
+    let mut reader = BufReader::new(file);
+    Ok(std::iter::from_fn(move || {
+        let mut line = String::new();
+        let read = reader.by_ref().take(MAX_TEXT as u64).read_line(&mut line);
+        match read {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(line)),
+            Err(error) => Some(Err(error.to_string())),
+        }
+    }))
 }
 
 /// Reads a file that holds one secret: the admin port's token. White space around it is taken off.

@@ -102,6 +102,16 @@ impl Secrets {
         self.by_name.entry(secret.into()).or_default().extend(entries);
     }
 
+    /// Makes up a Secret that is not at hand, with entries of these names: for simulations.
+    pub fn invent(&mut self, secret: &str, entries: &[Box<str>]) {
+        let made = entries.iter().map(|name| Entry {
+            name: name.clone(),
+            value: Some(Arc::new(Secret::new(&format!("{secret}/{name}")))),
+            findings: Vec::new(),
+        });
+        self.add(secret, made);
+    }
+
     /// Notes on each entry which earlier one, if any, has the same value.
     pub(super) fn note_duplicates(&mut self) {
         let mut seen: HashMap<Fingerprint, (Box<str>, Box<str>)> = HashMap::new();

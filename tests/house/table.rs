@@ -76,18 +76,47 @@ pub(crate) const ROOMS: &[Room] = &[
         To(&["clock", "formats", "limits", "keys", "serve", "lifecycle", "telemetry"]),
     ),
     // Of the rooms that it makes settings for, those settings.
-    room("config", Pure, To(&["clock", "formats", "callers", "limits", "telemetry::AccessLog"])),
+    room(
+        "config",
+        Pure,
+        To(&[
+            "clock",
+            "formats",
+            "callers",
+            "limits",
+            "telemetry::AccessLog",
+            "simulator::basin::draw",
+            "simulator::basin::scenario",
+            "simulator::meter",
+        ]),
+    ),
     room("sources", Worldly, To(&["clock", "keys", "config", "lifecycle", "telemetry"])),
     room(
         "injector",
         Worldly,
         To(&["clock", "config", "sources", "serve", "admin", "lifecycle", "telemetry"]),
     ),
-    // Of `formats` the words only: it must not share the readers that it is there to test.
+    // Of `formats` the words only: it must not share the readers that it is there to test. In virtual
+    // time it runs the very rack and scales that the proxy has.
     room(
         "simulator",
         Worldly,
-        To(&["clock", "formats::Dialect", "formats::Dimension", "formats::Wire"]),
+        To(&[
+            "clock",
+            "callers::Priority",
+            "formats::Dialect",
+            "formats::Dimension",
+            "formats::Judgement",
+            "formats::Pattern",
+            "formats::Sample",
+            "formats::Samples",
+            "formats::Scope",
+            "formats::Usage",
+            "formats::Verdict",
+            "formats::Wire",
+            "limits",
+            "keys",
+        ]),
     ),
     room("check", Worldly, AllBut(&["cli", "demo", "pipeline", "proxy", "injector", "simulator"])),
     room("demo", Worldly, AllBut(&["cli", "check", "injector"])),

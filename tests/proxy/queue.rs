@@ -138,21 +138,19 @@ fn a_refusal_names_the_limit_its_level_and_who_comes_first() {
     let proxy = proxy(&provider, "1");
     kit::in_parallel(60, |_| assert_eq!(kit::post(&proxy, CHAT_PATH, &chat(1_000)).status, 200));
     thread::scope(|scope| {
-        let high = &[("x-keyweir-priority", "high")];
-        let waits = scope.spawn(|| kit::post_with(&proxy, CHAT_PATH, high, &chat(5_000)));
-        kit::until_sum(&proxy, "keyweir_queue_depth", &[("priority", "high")], 1.0);
-        let patience = [("x-keyweir-max-wait", "1s")];
-        let reply = kit::post_with(&proxy, CHAT_PATH, &patience, &chat(1_000));
+        // The earlier deadline comes first.
+        let sooner = &[("x-keyweir-max-wait", "9s")];
+        let waits = scope.spawn(|| kit::post_with(&proxy, CHAT_PATH, sooner, &chat(5_000)));
+        kit::until_sum(&proxy, "keyweir_queue_depth", &[("priority", "normal")], 1.0);
+        let later = [("x-keyweir-max-wait", "15s")];
+        let reply = kit::post_with(&proxy, CHAT_PATH, &later, &chat(20_000));
         Format::OpenAi.assert_refusal(&reply, 429, "keys_temporarily_exhausted");
         let message = reply.text();
         for part in ["tokensPerMinute", "% left", "1 others come first"] {
             assert!(message.contains(part), "{part}: {message}");
         }
         let seconds: u64 = reply.header("retry-after").expect("it").parse().expect("seconds");
-        assert!(
-            (4..=15).contains(&seconds),
-            "{seconds}: six thousand tokens, and what the higher class may ask for meanwhile"
-        );
+        assert!((20..=30).contains(&seconds), "{seconds}: 25,000 tokens, less what was refilled");
         assert_eq!(waits.join().expect("no panic").status, 200);
     });
 }

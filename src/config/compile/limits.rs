@@ -41,10 +41,15 @@ pub(super) fn of_provider(
         if let Some(groups) = &groups {
             check_groups(draft, &at.key("quotaGroups"), limit, groups);
         }
-        let quota_groups = limit.quota_groups.iter().map(|group| group.as_str().into()).collect();
-        Limit { quota_groups, clause: clause(draft, &at, limit) }
+        granted(draft, &at, limit)
     };
     limits.map(read).collect()
+}
+
+/// What is granted to some quota groups, or to each.
+pub(super) fn granted(draft: &Draft<'_>, at: &At<'_>, written: &raw::Limit) -> Limit {
+    let quota_groups = written.quota_groups.iter().map(|group| group.as_str().into()).collect();
+    Limit { quota_groups, clause: clause(draft, at, written) }
 }
 
 /// What the caller at `at` may use.

@@ -99,8 +99,7 @@ impl Demand {
         let sums =
             above.flat_map(|other| [&self.before, &self.lately].map(|c| c.get(other as usize)));
         let sum = sums.flatten().fold(Cost::default(), |sum, more| sum.plus(*more));
-        // A single request is no rate yet.
-        let time = now.since(self.since).max(2 * PERIOD);
+        let time = now.since(self.since).max(Duration::from_secs(1));
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         sum.part(1_000, millis)
     }
