@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, warnings};
 use crate::installation::Installation;
-use crate::parts::run;
+use crate::parts::{repository, run};
 
 /// The restricted level of the Pod Security Standards, in force.
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce";
@@ -76,6 +76,8 @@ fn an_installation_does_what_its_pages_say_and_leaves_nothing_behind() {
     what_is_misplaced_or_misspelt_is_warned_of(&installation);
     a_config_map_with_mistakes_is_refused(&installation);
     a_restricted_namespace_takes_the_sidecar(&installation);
+    quotas_and_ranges_are_kept_to(&installation);
+    an_upgrade_changes_neither_authority_nor_bundle(&installation);
     the_injector_may_read_no_secret_but_its_own(&installation);
     nothing_is_written_on_a_dry_run(&installation);
     the_command_line_says_what_is_wrong(&installation);
@@ -173,6 +175,63 @@ fn a_restricted_namespace_takes_the_sidecar(installation: &Installation) {
     assert_eq!(reply.status, 201, "{}", reply.text());
     assert!(is_injected(&reply.json()));
     assert!(warnings(&reply).is_empty(), "{:?}", warnings(&reply));
+}
+
+fn quotas_and_ranges_are_kept_to(installation: &Installation) {
+    let api = installation.plane.api;
+    let create = |namespace: &str| {
+        let mut asking = pod("asking", &asks());
+        let limits = json!({"cpu": "100m", "memory": "64Mi"});
+        asking["spec"]["containers"][0]["resources"] =
+            json!({"requests": limits, "limits": limits});
+        api.create(&(pods(namespace) + "?dryRun=All"), &asking)
+    };
+    let quota = |hard: Value| {
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all"},
+            "spec": {"hard": hard}})
+    };
+    namespace(installation, "quota", &json!({}));
+    let usual = json!({"requests.cpu": "1", "requests.memory": "1Gi", "limits.memory": "2Gi"});
+    api.must_create("/api/v1/namespaces/quota/resourcequotas", &quota(usual));
+    let admitted = api.until("admitted within the quota", |_| {
+        // The quota is in force once it has been counted.
+        let reply = create("quota");
+        (!reply.text().contains("status unknown")).then_some(reply)
+    });
+    assert_eq!(admitted.status, 201, "{}", admitted.text());
+
+    // Who limits CPU says how much a sidecar may have, for the whole namespace.
+    let strict = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "strict",
+        "annotations": {"keyweir.dev/cpu-limit": "200m", "keyweir.dev/memory-limit": "96Mi"}}});
+    installation.plane.namespace("strict", &strict);
+    api.must_create("/api/v1/namespaces/strict/resourcequotas", &quota(json!({"limits.cpu": "1"})));
+    let range = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "all"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "500m", "memory": "128Mi"}}]}});
+    api.must_create("/api/v1/namespaces/strict/limitranges", &range);
+    let admitted = api.until("admitted within the strict quota", |_| {
+        let reply = create("strict");
+        (!reply.text().contains("status unknown")).then_some(reply)
+    });
+    assert_eq!(admitted.status, 201, "{}", admitted.text());
+    let limits = &admitted.json()["spec"]["initContainers"][0]["resources"]["limits"];
+    assert_eq!(*limits, json!({"cpu": "200m", "memory": "96Mi"}));
+}
+
+fn an_upgrade_changes_neither_authority_nor_bundle(installation: &Installation) {
+    let api = installation.plane.api;
+    let secret = "/api/v1/namespaces/keyweir/secrets/keyweir-certificates";
+    let state = || (installation.bundle(), api.get(secret).unwrap()["data"].clone());
+    let before = state();
+    let chart = repository("charts/keyweir");
+    run(installation
+        .helm()
+        .args(["upgrade", "keyweir", "--reuse-values", "--set"])
+        .args(["webhook.timeoutSeconds=5"])
+        .arg(chart));
+    assert_eq!(state(), before);
+    // Helm has led the webhook back to where it leads in a cluster with nodes.
+    installation.lead_here();
+    assert_eq!(api.create(&pods("shop"), &pod("upgraded", &asks())).status, 201);
 }
 
 fn the_injector_may_read_no_secret_but_its_own(installation: &Installation) {

@@ -49,7 +49,7 @@ impl Installation {
     }
 
     /// A cluster without nodes has no network: the Service leads to this machine.
-    fn lead_here(&self) {
+    pub(crate) fn lead_here(&self) {
         let api = self.plane.api;
         let external = json!({"spec": {"type": "ExternalName", "externalName": "127.0.0.1"}});
         api.patch("/api/v1/namespaces/keyweir/services/keyweir", "merge", &external);
