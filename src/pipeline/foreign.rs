@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use crate::formats::{Endpoint, Wire};
-use crate::translate::{self, Plan, Target, Translation, Unfit, Written};
+use crate::translate::{self, Format, Plan, Target, Translation, Unfit, Written};
 
 /// A body above this size is translated by a thread beside the data thread.
 const ASIDE: usize = 256 * 1024;
@@ -45,18 +45,19 @@ pub(super) async fn translate(
         let why = "the body is compressed or no JSON, and cannot be translated";
         return Err(Refusal::new(Reason::InvalidRequest, why));
     };
-    let (from, stream, dialect) = (errand.path.wire, errand.facts.stream, provider.dialect);
+    let format = Format::of(errand.path.wire, errand.path.endpoint);
+    let (stream, dialect) = (errand.facts.stream, provider.dialect);
     let model = model.unwrap_or_default();
     let written = if body.len() > ASIDE {
         let (body, model) = (body.clone(), model.to_owned());
         let put = move || {
             let target = Target { wire, dialect, model: &model };
-            translate::request(from, stream, &body, &target)
+            translate::request(format, stream, &body, &target)
         };
         let gone = |_| Refusal::new(Reason::InvalidRequest, "the body could not be translated");
         tokio::task::spawn_blocking(put).await.map_err(gone)?
     } else {
-        translate::request(from, stream, body, &Target { wire, dialect, model })
+        translate::request(format, stream, body, &Target { wire, dialect, model })
     };
     match written {
         Ok(written) => Ok(Foreign { wire, written }),
@@ -118,7 +119,7 @@ impl Foreign {
     ) -> Translation {
         let plan = Plan {
             from: self.wire,
-            to: errand.path.wire,
+            to: Format::of(errand.path.wire, errand.path.endpoint),
             stream: errand.facts.stream,
             array: errand.path.endpoint == Endpoint::StreamGenerateContent
                 && !errand.manner.as_events,
@@ -126,6 +127,7 @@ impl Foreign {
             choices: errand.facts.choices,
             created: exchange.clock.now().wall.as_second(),
             fresh: fastrand::u64(..),
+            response_id: format!("resp_{:032x}", fastrand::u128(..)).into(),
             model: model.unwrap_or_default().into(),
         };
         let id =

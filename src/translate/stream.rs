@@ -7,7 +7,7 @@ use super::framing::{Framing, Style};
 use super::lines::{Line, Lines};
 use super::request::Kind;
 use super::unfit::Unfit;
-use super::{Plan, anthropic, gemini, openai};
+use super::{Format, Plan, anthropic, gemini, openai, responses};
 use crate::formats::Wire;
 
 /// A stream on its way from one format into another.
@@ -39,9 +39,10 @@ enum Reader {
 
 #[derive(Debug)]
 enum Writer {
-    OpenAi(openai::stream_writer::Writer),
-    Anthropic(Box<anthropic::stream_writer::Writer>),
-    Gemini(gemini::stream_writer::Writer),
+    Chat(openai::stream_writer::Writer),
+    Responses(responses::stream_writer::Writer),
+    Messages(Box<anthropic::stream_writer::Writer>),
+    Content(gemini::stream_writer::Writer),
 }
 
 impl Stream {
@@ -57,13 +58,12 @@ impl Stream {
         };
         let plan = plan.clone();
         let writer = match plan.to {
-            Wire::Anthropic => {
-                Writer::Anthropic(Box::new(anthropic::stream_writer::Writer::new(plan)))
+            Format::Chat => Writer::Chat(openai::stream_writer::Writer::new(plan)),
+            Format::Responses => Writer::Responses(responses::stream_writer::Writer::new(plan)),
+            Format::Messages => {
+                Writer::Messages(Box::new(anthropic::stream_writer::Writer::new(plan)))
             }
-            Wire::Gemini => Writer::Gemini(gemini::stream_writer::Writer::new(plan)),
-            Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
-                Writer::OpenAi(openai::stream_writer::Writer::new(plan))
-            }
+            Format::Content => Writer::Content(gemini::stream_writer::Writer::new(plan)),
         };
         let (lines, out) = (Lines::default(), Framing::new(style));
         Self { lines, reader, writer, out, state: State::Open }
@@ -151,15 +151,16 @@ impl Stream {
             _ => {}
         }
         let written = match &mut self.writer {
-            Writer::OpenAi(writer) => {
+            Writer::Chat(writer) => {
                 writer.write(event, &mut self.out);
                 true
             }
-            Writer::Anthropic(writer) => writer.write(event, &mut self.out),
-            Writer::Gemini(writer) => writer.write(event, &mut self.out),
+            Writer::Responses(writer) => writer.write(event, &mut self.out),
+            Writer::Messages(writer) => writer.write(event, &mut self.out),
+            Writer::Content(writer) => writer.write(event, &mut self.out),
         };
         if !written {
-            self.fail("the provider's function calls come in an order that cannot be held");
+            self.fail("the provider's answer is longer than can be held for this format");
         } else if self.state != State::Open {
             self.out.end();
         }

@@ -10,7 +10,7 @@ mod page;
 use std::path::Path;
 
 use keyweir::formats::{Dialect, Wire};
-use keyweir::translate::{Plan, Target};
+use keyweir::translate::{Format, Plan, Target};
 
 pub(crate) const WIRES: [Wire; 3] = keyweir::translate::WIRES;
 
@@ -27,13 +27,14 @@ pub(crate) fn target(wire: Wire) -> Target<'static> {
 pub(crate) fn plan(from: Wire, to: Wire, stream: bool) -> Plan {
     Plan {
         from,
-        to,
+        to: Format::usual(to),
         stream,
         array: false,
         include_usage: true,
         choices: 1,
         created: 1_763_600_000,
         fresh: 0xabcd,
+        response_id: "resp_1".into(),
         model: "model".into(),
     }
 }
