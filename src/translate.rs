@@ -131,6 +131,9 @@ pub fn request(
 ) -> Result<Written, Unfit> {
     let request = read_request(format, stream, body)?;
     let mut losses = Losses::new(format.wire(), target.wire);
+    if format != Format::usual(target.wire) {
+        losses = losses.abroad();
+    }
     let written = write_request(&request, target, &mut losses)?;
     let body = serde_json::to_vec(&written).map_err(|_| Unfit::new("cannot be written"))?;
     let endpoint = endpoint(target.wire, request.stream);
@@ -366,6 +369,20 @@ impl Translation {
         let head = Head { status, content_type: "application/json" };
         (to_bytes(&body), whole, Some(head))
     }
+}
+
+/// What is wrong with a request that a provider refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is too long for the model.
+    ContextTooLong,
+    /// A content filter refused it.
+    ContentFilter,
+}
+
+/// What a refusal's body says is wrong with the request, as far as another model may mend it.
+pub fn trouble(body: &[u8]) -> Option<Trouble> {
+    errors::trouble(&errors::read(400, body))
 }
 
 /// The status with which a caller of that format is told of a provider's.

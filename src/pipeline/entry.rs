@@ -5,13 +5,14 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::charge;
 use super::exchange::Exchange;
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
-use crate::formats::{self, Endpoint, Facts, PathFacts, Wire};
-use crate::routes::{Astray, Resolved, Target, Wires};
+use crate::formats::{self, Dialect, Endpoint, Facts, PathFacts, Wire};
+use crate::routes::{Astray, Resolved, Target, Weight, Wires};
 use crate::serve::Incoming;
 use crate::translate;
 
@@ -244,7 +245,7 @@ fn resolve(
         let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
         let target = Target { provider, model: model.map(Into::into) };
-        return Ok(Resolved { targets: vec![target], alias: false });
+        return Ok(Resolved::to(vec![target]));
     }
     if snapshot.providers.is_empty() {
         return Err(keyless());
@@ -252,14 +253,20 @@ fn resolve(
     if model.is_none()
         && let Some(provider) = made_by(snapshot, path.wire, facts)
     {
-        return Ok(Resolved { targets: vec![Target { provider, model: None }], alias: false });
+        return Ok(Resolved::to(vec![Target { provider, model: None }]));
     }
     let wires = Wires { own: path.wire, reach: translate::reach(path.wire, path.endpoint) };
-    match snapshot.routes.resolve(model, wires, fastrand::u64(..)) {
+    let size = charge::estimate(Dialect::Generic, facts);
+    let weight = Weight {
+        random: fastrand::u64(..),
+        input: size.input,
+        output: facts.max_output.unwrap_or(size.output),
+    };
+    match snapshot.routes.resolve(model, wires, weight) {
         Ok(resolved) => Ok(resolved),
         // A list of models needs no provider.
         Err(Astray::NoProvider(_)) if path.endpoint == Endpoint::Models => {
-            Ok(Resolved { targets: Vec::new(), alias: false })
+            Ok(Resolved::to(Vec::new()))
         }
         Err(astray) => Err(nowhere_to(&astray, model)),
     }

@@ -24,10 +24,11 @@ pub(super) struct Foreign {
     pub written: Written,
 }
 
-/// The wire format in which a provider has to be asked, where that is not the caller's.
+/// The wire format in which a provider has to be asked, where it cannot be asked as the caller does.
 pub(super) fn wire(provider: &Provider, errand: &Errand) -> Option<Wire> {
     let path = &errand.path;
-    if matches!(errand.door, Door::Direct { .. }) || provider.speaks(path.wire) {
+    let lacks = path.endpoint == Endpoint::Responses && !provider.dialect.has_responses();
+    if matches!(errand.door, Door::Direct { .. }) || provider.speaks(path.wire) && !lacks {
         return None;
     }
     let reach = translate::reach(path.wire, path.endpoint);

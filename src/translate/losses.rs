@@ -175,13 +175,22 @@ pub const LIMITS: &[Limit] = &[
 pub struct Losses {
     from: Wire,
     to: Wire,
+    /// Whether it goes back into the format it came in.
+    home: bool,
     dropped: Vec<String>,
 }
 
 impl Losses {
     /// Nothing yet.
-    pub const fn new(from: Wire, to: Wire) -> Self {
-        Self { from, to, dropped: Vec::new() }
+    pub fn new(from: Wire, to: Wire) -> Self {
+        Self { from, to, home: from == to, dropped: Vec::new() }
+    }
+
+    /// The same for two formats of one provider's.
+    #[must_use]
+    pub fn abroad(mut self) -> Self {
+        self.home = false;
+        self
     }
 
     /// What was dropped, by name, each once.
@@ -215,7 +224,7 @@ impl Losses {
         &mut self,
         extra: &'a Object<'_>,
     ) -> Result<&'a [super::json::Field<'a>], Unfit> {
-        if self.from == self.to {
+        if self.home {
             return Ok(extra);
         }
         for (name, _) in extra {

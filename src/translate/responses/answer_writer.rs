@@ -34,7 +34,7 @@ pub(crate) fn write<'a>(answer: &'a Answer<'_>, plan: &'a Plan) -> Json<'a> {
     items::response(names, plan, status, output, answer.usage.as_ref())
 }
 
-fn whole_call(mut item: Json<'_>, arguments: &str) -> Json<'_> {
+fn whole_call<'a>(mut item: Json<'a>, arguments: &str) -> Json<'a> {
     if let Json::Object(fields) = &mut item {
         for (name, value) in fields {
             match &**name {
