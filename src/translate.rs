@@ -15,6 +15,7 @@
 pub mod answer;
 mod anthropic;
 mod balance;
+mod cohere;
 mod errors;
 mod framing;
 mod gemini;
@@ -43,8 +44,11 @@ use request::Request;
 use stream::Stream;
 pub use unfit::Unfit;
 
-/// The formats that are translated, in the order in which a provider that speaks several is asked.
+/// The formats that callers ask in.
 pub const WIRES: [Wire; 3] = [Wire::OpenAi, Wire::Anthropic, Wire::Gemini];
+
+/// The formats that providers are asked in.
+pub const TARGETS: [Wire; 4] = [Wire::OpenAi, Wire::Anthropic, Wire::Gemini, Wire::Cohere];
 
 /// The largest whole answer that is translated, in bytes.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
@@ -54,7 +58,7 @@ pub const fn reach(wire: Wire, endpoint: Endpoint) -> &'static [Wire] {
     match (wire, endpoint) {
         (Wire::OpenAi, Endpoint::ChatCompletions | Endpoint::Responses)
         | (Wire::Anthropic, Endpoint::Messages)
-        | (Wire::Gemini, Endpoint::GenerateContent | Endpoint::StreamGenerateContent) => &WIRES,
+        | (Wire::Gemini, Endpoint::GenerateContent | Endpoint::StreamGenerateContent) => &TARGETS,
         _ => &[],
     }
 }
@@ -162,7 +166,8 @@ pub fn write_request<'a>(
     match target.wire {
         Wire::Anthropic => anthropic::request_writer::write(request, target, losses),
         Wire::Gemini => gemini::request_writer::write(request, target, losses),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
+        Wire::Cohere => cohere::request_writer::write(request, target, losses),
+        Wire::OpenAi | Wire::Ollama | Wire::Http => {
             openai::request_writer::write(request, target, losses)
         }
     }
@@ -396,9 +401,8 @@ pub fn read_answer(wire: Wire, body: &[u8]) -> Result<Answer<'_>, Unfit> {
     match wire {
         Wire::Anthropic => anthropic::answer_reader::read(body),
         Wire::Gemini => gemini::answer_reader::read(body),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
-            openai::answer_reader::read(body)
-        }
+        Wire::Cohere => cohere::answer_reader::read(body),
+        Wire::OpenAi | Wire::Ollama | Wire::Http => openai::answer_reader::read(body),
     }
 }
 

@@ -79,6 +79,7 @@ impl Foreign {
         let model = model.unwrap_or_default();
         let gemini = |method| format!("{base}/v1beta/models/{}:{method}", escape(model));
         match self.written.endpoint {
+            Endpoint::ChatCompletions if self.wire == Wire::Cohere => format!("{base}/v2/chat"),
             Endpoint::Messages => format!("{base}{door}/messages"),
             Endpoint::GenerateContent => gemini("generateContent"),
             Endpoint::StreamGenerateContent => gemini("streamGenerateContent?alt=sse"),

@@ -77,7 +77,7 @@ pub enum Feature {
 }
 
 use Fate::{Dropped, Refused, Reworded};
-use Wire::{Anthropic, Gemini, OpenAi};
+use Wire::{Anthropic, Cohere, Gemini, OpenAi};
 
 /// Fields that one format alone has. What is not in the list, and what a format will have one day, is
 /// dropped.
@@ -168,6 +168,16 @@ pub const LIMITS: &[Limit] = &[
     limit(Feature::User, Gemini, Dropped, "has no such field"),
     limit(Feature::Video, OpenAi, Refused, "sees no video"),
     limit(Feature::Video, Anthropic, Refused, "sees no video"),
+    limit(Feature::Audio, Cohere, Refused, "does not hear"),
+    limit(Feature::Choices, Cohere, Refused, "gives one answer"),
+    limit(Feature::DocumentByUrl, Cohere, Refused, "takes documents as text only"),
+    limit(Feature::ForeignThought, Cohere, Dropped, "thoughts of earlier answers are not taken back"),
+    limit(Feature::MediaInOutcome, Cohere, Reworded, "tools' results are text there: media follow in a user message"),
+    limit(Feature::ParallelCalls, Cohere, Dropped, "cannot be told to call one function at a time"),
+    limit(Feature::PlainDocument, Cohere, Reworded, "plain text there"),
+    limit(Feature::Tier, Cohere, Dropped, "has no tiers"),
+    limit(Feature::User, Cohere, Dropped, "has no such field"),
+    limit(Feature::Video, Cohere, Refused, "sees no video"),
 ];
 
 /// What is lost on the way into a format.
@@ -254,7 +264,7 @@ impl Feature {
         match wire {
             Anthropic => anthropic,
             Gemini => gemini,
-            OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => openai,
+            OpenAi | Cohere | Wire::Ollama | Wire::Http => openai,
         }
     }
 
@@ -293,7 +303,7 @@ const fn owner(wire: Wire) -> &'static str {
         OpenAi => "OpenAI's chat",
         Anthropic => "Anthropic's API",
         Gemini => "Gemini's API",
-        Wire::Cohere => "Cohere's API",
+        Cohere => "Cohere's API",
         Wire::Ollama => "Ollama's API",
         Wire::Http => "the provider",
     }

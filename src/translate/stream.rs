@@ -7,7 +7,7 @@ use super::framing::{Framing, Style};
 use super::lines::{Line, Lines};
 use super::request::Kind;
 use super::unfit::Unfit;
-use super::{Format, Plan, anthropic, gemini, openai, responses};
+use super::{Format, Plan, anthropic, cohere, gemini, openai, responses};
 use crate::formats::Wire;
 
 /// A stream on its way from one format into another.
@@ -35,6 +35,7 @@ enum Reader {
     OpenAi(openai::stream_reader::Reader),
     Anthropic(anthropic::stream_reader::Reader),
     Gemini(gemini::stream_reader::Reader),
+    Cohere(cohere::stream_reader::Reader),
 }
 
 #[derive(Debug)]
@@ -52,7 +53,8 @@ impl Stream {
         let reader = match plan.from {
             Wire::Anthropic => Reader::Anthropic(anthropic::stream_reader::Reader::default()),
             Wire::Gemini => Reader::Gemini(gemini::stream_reader::Reader::default()),
-            Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
+            Wire::Cohere => Reader::Cohere(cohere::stream_reader::Reader::default()),
+            Wire::OpenAi | Wire::Ollama | Wire::Http => {
                 Reader::OpenAi(openai::stream_reader::Reader::default())
             }
         };
@@ -93,6 +95,7 @@ impl Stream {
                 Reader::OpenAi(reader) => reader.is_whole(),
                 Reader::Anthropic(reader) => reader.is_whole(),
                 Reader::Gemini(reader) => reader.is_whole(),
+                Reader::Cohere(reader) => reader.is_whole(),
             };
             if whole {
                 self.write(Event::End);
@@ -177,6 +180,7 @@ impl Reader {
             Self::OpenAi(reader) => reader.read(data, events),
             Self::Anthropic(reader) => reader.read(data, events),
             Self::Gemini(reader) => reader.read(data, events),
+            Self::Cohere(reader) => reader.read(data, events),
         }
     }
 }

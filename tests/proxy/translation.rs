@@ -357,3 +357,26 @@ fn a_response_is_asked_as_a_chat_where_the_provider_has_no_responses() {
     });
     assert_eq!(seen.json(), expected);
 }
+
+#[test]
+fn cohere_is_asked_in_its_own_format_where_the_caller_s_is_none_that_it_speaks() {
+    let answer = r#"{"id":"c1","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"hello"}]},"usage":{"tokens":{"input_tokens":11,"output_tokens":7}}}"#;
+    let upstream = Upstream::answering(200, answer);
+    let config = format!(
+        "version: 1\nproviders: {{cohere: {{baseUrl: \"{}\", keys: [{{secret: pool}}]}}}}\n",
+        upstream.url()
+    );
+    let proxy = kit::with_keys(Setup::default().config(&config), &["one"]).start();
+    let (path, body) = ask(Format::Anthropic, "cohere/command-a-03-2025");
+    let reply = kit::post(&proxy, &path, &body);
+    assert_eq!(said(Format::Anthropic, &reply.json()), "hello", "{}", reply.text());
+    let seen = upstream.take().pop().unwrap();
+    assert_eq!(kit::path_of(&seen), "/v2/chat");
+    let expected = json!({
+        "model": "command-a-03-2025",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 16,
+        "stream": false,
+    });
+    assert_eq!(seen.json(), expected);
+}

@@ -19,7 +19,8 @@ pub(crate) fn target(wire: Wire) -> Target<'static> {
     let (dialect, model) = match wire {
         Wire::Anthropic => (Dialect::Anthropic, "claude-sonnet-4-5"),
         Wire::Gemini => (Dialect::Gemini, "gemini-3.8-flash"),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => (Dialect::OpenAi, "gpt-4o"),
+        Wire::Cohere => (Dialect::Cohere, "command-a-03-2025"),
+        Wire::OpenAi | Wire::Ollama | Wire::Http => (Dialect::OpenAi, "gpt-4o"),
     };
     Target { wire, dialect, model }
 }
