@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use keyweir::clock::{Moment, Now};
 use keyweir::formats::{Dialect, Endpoint, Facts, Meter, PathFacts, Plan, Wire, levels};
+use keyweir::translate::{self, Format, Target, Translation};
 
 const ROUNDS: usize = 301;
 const TIMES: usize = 200;
@@ -28,7 +29,16 @@ type Work = (&'static str, usize, Box<dyn FnMut(usize)>);
 fn main() {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let mut all = [request(), answer(), headers(), events(Usage::Wanted), events(Usage::TakenOut)];
+    let mut all = [
+        request(),
+        answer(),
+        headers(),
+        events(Usage::Wanted),
+        events(Usage::TakenOut),
+        translated_request("translate", Wire::Anthropic),
+        translated_request("translate-gem", Wire::Gemini),
+        translated_events(),
+    ];
     if let [name, times] = arguments.as_slice() {
         let (_, _, work) = all.iter_mut().find(|(known, ..)| known == name).unwrap();
         return work(times.parse().unwrap());
@@ -63,6 +73,51 @@ fn request() -> Work {
         }
     };
     ("request", 1, Box::new(read))
+}
+
+/// The same request put into another format.
+fn translated_request(name: &'static str, wire: Wire) -> Work {
+    let text = "Please summarise the following paragraph. ".repeat(20);
+    let body = format!(
+        r#"{{"model":"gpt-4o","max_tokens":64,"user":"bench-chat","messages":[{{"role":"system","content":"You are a careful assistant."}},{{"role":"user","content":"{text}"}}],"temperature":0.2}}"#
+    );
+    let target = Target { wire, dialect: Dialect::Generic, model: "claude-sonnet-4-5" };
+    let put = move |times| {
+        for _ in 0..times {
+            let body = black_box(body.as_bytes());
+            black_box(translate::request(Format::Chat, false, body, &target).unwrap());
+        }
+    };
+    (name, 1, Box::new(put))
+}
+
+/// A stream of Anthropic's become one of OpenAI's.
+fn translated_events() -> Work {
+    let event = concat!(
+        "event: content_block_delta\n",
+        r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" weir"}}"#,
+        "\n\n"
+    );
+    let frame = Bytes::from(event.repeat(EVENTS));
+    let plan = translate::Plan {
+        from: Wire::Anthropic,
+        to: Format::Chat,
+        stream: true,
+        array: false,
+        include_usage: true,
+        choices: 1,
+        created: 1_764_000_000,
+        fresh: 1,
+        response_id: Box::default(),
+        model: "claude-sonnet-4-5".into(),
+    };
+    let mut translation = Translation::new(plan, 200, "text/event-stream", "");
+    let put = move |times| {
+        for _ in 0..times {
+            black_box(translation.read(black_box(&frame)));
+        }
+    };
+    ("translate-event", EVENTS, Box::new(put))
 }
 
 /// The answer to it, in one piece.

@@ -196,15 +196,15 @@ pub struct InjectorArguments {
     pub certificates: Option<PathBuf>,
 
     /// How long an authority lives; another follows at two thirds of it.
-    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = config::duration)]
     pub ca_lifetime: Duration,
 
     /// How long a certificate lives; it is renewed at two thirds of it.
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = config::duration)]
     pub certificate_lifetime: Duration,
 
     /// How long an authority is trusted before it signs: every API server has to have heard of it.
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = config::duration)]
     pub settle: Duration,
 
     /// The folder where the service account is mounted.
@@ -213,11 +213,11 @@ pub struct InjectorArguments {
 
     /// How long it goes on accepting after it has been told to end: word that it is not ready takes
     /// a moment to go round.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = config::duration)]
     pub notice: Duration,
 
     /// How long connections may take to end after that.
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = config::duration)]
     pub drain: Duration,
 
     /// The log's level.

@@ -15,6 +15,7 @@
 pub mod answer;
 mod anthropic;
 mod balance;
+mod cohere;
 mod errors;
 mod framing;
 mod gemini;
@@ -24,6 +25,7 @@ mod listing;
 pub mod losses;
 mod openai;
 pub mod request;
+mod responses;
 pub mod seal;
 mod stream;
 mod unfit;
@@ -42,8 +44,11 @@ use request::Request;
 use stream::Stream;
 pub use unfit::Unfit;
 
-/// The formats that are translated, in the order in which a provider that speaks several is asked.
+/// The formats that callers ask in.
 pub const WIRES: [Wire; 3] = [Wire::OpenAi, Wire::Anthropic, Wire::Gemini];
+
+/// The formats that providers are asked in.
+pub const TARGETS: [Wire; 4] = [Wire::OpenAi, Wire::Anthropic, Wire::Gemini, Wire::Cohere];
 
 /// The largest whole answer that is translated, in bytes.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
@@ -51,10 +56,51 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// The formats into which a request of that endpoint can be translated; none where it cannot.
 pub const fn reach(wire: Wire, endpoint: Endpoint) -> &'static [Wire] {
     match (wire, endpoint) {
-        (Wire::OpenAi, Endpoint::ChatCompletions)
+        (Wire::OpenAi, Endpoint::ChatCompletions | Endpoint::Responses)
         | (Wire::Anthropic, Endpoint::Messages)
-        | (Wire::Gemini, Endpoint::GenerateContent | Endpoint::StreamGenerateContent) => &WIRES,
+        | (Wire::Gemini, Endpoint::GenerateContent | Endpoint::StreamGenerateContent) => &TARGETS,
         _ => &[],
+    }
+}
+
+/// What callers ask in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenAI's chat completions.
+    Chat,
+    /// OpenAI's responses.
+    Responses,
+    /// Anthropic's messages.
+    Messages,
+    /// Gemini's content.
+    Content,
+}
+
+impl Format {
+    /// The format of a request to that endpoint.
+    pub const fn of(wire: Wire, endpoint: Endpoint) -> Self {
+        match (wire, endpoint) {
+            (Wire::OpenAi, Endpoint::Responses) => Self::Responses,
+            (wire, _) => Self::usual(wire),
+        }
+    }
+
+    /// The one that a wire format is best known by.
+    pub const fn usual(wire: Wire) -> Self {
+        match wire {
+            Wire::Anthropic => Self::Messages,
+            Wire::Gemini => Self::Content,
+            Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => Self::Chat,
+        }
+    }
+
+    /// The wire format that it belongs to.
+    pub const fn wire(self) -> Wire {
+        match self {
+            Self::Chat | Self::Responses => Wire::OpenAi,
+            Self::Messages => Wire::Anthropic,
+            Self::Content => Wire::Gemini,
+        }
     }
 }
 
@@ -80,15 +126,18 @@ pub struct Written {
     pub dropped: Vec<String>,
 }
 
-/// Puts a request of `wire` into the target's format. `stream` says what a path says (Gemini's).
+/// Puts a request of that format into the target's. `stream` says what a path says (Gemini's).
 pub fn request(
-    wire: Wire,
+    format: Format,
     stream: bool,
     body: &[u8],
     target: &Target<'_>,
 ) -> Result<Written, Unfit> {
-    let request = read_request(wire, stream, body)?;
-    let mut losses = Losses::new(wire, target.wire);
+    let request = read_request(format, stream, body)?;
+    let mut losses = Losses::new(format.wire(), target.wire);
+    if format != Format::usual(target.wire) {
+        losses = losses.abroad();
+    }
     let written = write_request(&request, target, &mut losses)?;
     let body = serde_json::to_vec(&written).map_err(|_| Unfit::new("cannot be written"))?;
     let endpoint = endpoint(target.wire, request.stream);
@@ -96,14 +145,13 @@ pub fn request(
 }
 
 /// Reads a request of that format into the form that all share.
-pub fn read_request(wire: Wire, stream: bool, body: &[u8]) -> Result<Request<'_>, Unfit> {
+pub fn read_request(format: Format, stream: bool, body: &[u8]) -> Result<Request<'_>, Unfit> {
     let body = Json::read(body).map_err(|_| Unfit::new("the body is no JSON"))?;
-    let request = match wire {
-        Wire::Anthropic => anthropic::request_reader::read(body)?,
-        Wire::Gemini => gemini::request_reader::read(body, stream)?,
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
-            openai::request_reader::read(body)?
-        }
+    let request = match format {
+        Format::Chat => openai::request_reader::read(body)?,
+        Format::Responses => responses::request_reader::read(body)?,
+        Format::Messages => anthropic::request_reader::read(body)?,
+        Format::Content => gemini::request_reader::read(body, stream)?,
     };
     losses::check_outcomes(&request)?;
     Ok(request)
@@ -118,7 +166,8 @@ pub fn write_request<'a>(
     match target.wire {
         Wire::Anthropic => anthropic::request_writer::write(request, target, losses),
         Wire::Gemini => gemini::request_writer::write(request, target, losses),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
+        Wire::Cohere => cohere::request_writer::write(request, target, losses),
+        Wire::OpenAi | Wire::Ollama | Wire::Http => {
             openai::request_writer::write(request, target, losses)
         }
     }
@@ -139,7 +188,7 @@ pub struct Plan {
     /// The provider's format.
     pub from: Wire,
     /// The caller's.
-    pub to: Wire,
+    pub to: Format,
     /// Whether the caller asked for a stream.
     pub stream: bool,
     /// Whether that stream is one JSON array (Gemini without `alt=sse`).
@@ -152,6 +201,8 @@ pub struct Plan {
     pub created: i64,
     /// Random: ids are made of it where the provider gives none.
     pub fresh: u64,
+    /// The id of a response: the provider's own would lead nobody to it.
+    pub response_id: Box<str>,
     /// The model that was asked, where the provider does not tell.
     pub model: Box<str>,
 }
@@ -161,13 +212,14 @@ impl Plan {
     fn within(wire: Wire) -> Self {
         Self {
             from: wire,
-            to: wire,
+            to: Format::usual(wire),
             stream: false,
             array: false,
             include_usage: false,
             choices: 1,
             created: 0,
             fresh: 0,
+            response_id: Box::default(),
             model: Box::default(),
         }
     }
@@ -178,6 +230,10 @@ impl Plan {
         } else {
             Cow::Borrowed(id)
         }
+    }
+
+    fn response_id(&self) -> &str {
+        &self.response_id
     }
 
     fn model_or_own<'a>(&'a self, model: &'a str) -> &'a str {
@@ -313,11 +369,25 @@ impl Translation {
     }
 
     fn refuse(&self, problem: &Problem, whole: bool) -> (Bytes, bool, Option<Head>) {
-        let body = errors::write(self.plan.to, problem, &self.request_id);
-        let status = errors::status(self.plan.to, problem.status);
+        let body = errors::write(self.plan.to.wire(), problem, &self.request_id);
+        let status = errors::status(self.plan.to.wire(), problem.status);
         let head = Head { status, content_type: "application/json" };
         (to_bytes(&body), whole, Some(head))
     }
+}
+
+/// What is wrong with a request that a provider refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is too long for the model.
+    ContextTooLong,
+    /// A content filter refused it.
+    ContentFilter,
+}
+
+/// What a refusal's body says is wrong with the request, as far as another model may mend it.
+pub fn trouble(body: &[u8]) -> Option<Trouble> {
+    errors::trouble(&errors::read(400, body))
 }
 
 /// The status with which a caller of that format is told of a provider's.
@@ -331,20 +401,18 @@ pub fn read_answer(wire: Wire, body: &[u8]) -> Result<Answer<'_>, Unfit> {
     match wire {
         Wire::Anthropic => anthropic::answer_reader::read(body),
         Wire::Gemini => gemini::answer_reader::read(body),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
-            openai::answer_reader::read(body)
-        }
+        Wire::Cohere => cohere::answer_reader::read(body),
+        Wire::OpenAi | Wire::Ollama | Wire::Http => openai::answer_reader::read(body),
     }
 }
 
 /// Writes a whole answer in the caller's format.
 pub fn write_answer<'a>(answer: &'a Answer<'_>, plan: &'a Plan) -> Json<'a> {
     match plan.to {
-        Wire::Anthropic => anthropic::answer_writer::write(answer, plan),
-        Wire::Gemini => gemini::answer_writer::write(answer, plan),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
-            openai::answer_writer::write(answer, plan)
-        }
+        Format::Chat => openai::answer_writer::write(answer, plan),
+        Format::Responses => responses::answer_writer::write(answer, plan),
+        Format::Messages => anthropic::answer_writer::write(answer, plan),
+        Format::Content => gemini::answer_writer::write(answer, plan),
     }
 }
 

@@ -3,19 +3,20 @@
 #![no_main]
 
 use keyweir::formats::{Dialect, Wire};
-use keyweir::translate::{Plan, Target, Translation, WIRES, request};
+use keyweir::translate::{Format, Plan, Target, Translation, WIRES, request};
 use libfuzzer_sys::fuzz_target;
 
 fn plan(from: Wire, to: Wire) -> Plan {
     Plan {
         from,
-        to,
+        to: Format::usual(to),
         stream: true,
         array: false,
         include_usage: true,
         choices: 1,
         created: 1,
         fresh: 2,
+        response_id: "r".into(),
         model: "m".into(),
     }
 }
@@ -36,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
     for to in WIRES {
         for model in ["claude-sonnet-4-5", "gemini-3-pro", "o3"] {
             let target = Target { wire: to, dialect: Dialect::OpenAi, model };
-            if let Ok(written) = request(from, false, body, &target) {
+            if let Ok(written) = request(Format::usual(from), false, body, &target) {
                 assert!(written.body.starts_with(b"{"), "{written:?}");
             }
         }

@@ -35,11 +35,9 @@ const PENDING: &[Pending] = &[
     any(&["providers", "*", "tags"], NOTHING),
     Pending {
         path: &["models", "*", "strategy"],
-        words: &["cheapest", "fastest", "leastBusy"],
+        words: &["fastest", "leastBusy"],
         instead: "targets are taken in the order written",
     },
-    any(&["models", "*", "onContextTooLong"], NOTHING),
-    any(&["models", "*", "onContentFilter"], NOTHING),
     any(&["models", "*", "hedge"], NOTHING),
     any(&["models", "*", "fallback"], NOTHING),
 ];

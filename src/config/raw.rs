@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use callers::{Caller, Callers, Endpoint, Limit, Per, Priority, Schedule};
-pub(crate) use models::{Alias, Strategy};
+pub(crate) use models::{Alias, Next, Strategy};
 pub(crate) use providers::{KeySource, Provider, Timeouts, Wire};
 pub(crate) use scalars::{Amount, Dollars, OneOrMany, Ordered, Section, Share, Size, Span};
 

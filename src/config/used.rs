@@ -157,6 +157,17 @@ pub struct Alias {
     pub strategy: Strategy,
     /// What it may resolve to; never empty.
     pub targets: Vec<Target>,
+    /// When a refusal of the request itself goes on to the next target.
+    pub moves_on: MovesOn,
+}
+
+/// When a refusal of the request itself goes on to an alias's next target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MovesOn {
+    /// Where it is too long for the model.
+    pub context_too_long: bool,
+    /// Where a content filter refused it.
+    pub content_filter: bool,
 }
 
 /// Provider and model.

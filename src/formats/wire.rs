@@ -69,6 +69,22 @@ pub enum Dialect {
     Generic,
 }
 
+impl Dialect {
+    /// Whether OpenAI's Responses are there beside its chat (each provider's API reference).
+    pub const fn has_responses(self) -> bool {
+        !matches!(
+            self,
+            Self::Mistral
+                | Self::Cohere
+                | Self::DeepSeek
+                | Self::Together
+                | Self::Perplexity
+                | Self::Cerebras
+                | Self::Nvidia
+        )
+    }
+}
+
 /// How a credential is put on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {

@@ -23,7 +23,9 @@ use crate::clock::Moment;
 use crate::formats::{self, Judgement, Samples, Verdict};
 use crate::keys::{GroupId, Refused, Tried};
 use crate::limits::Mode;
+use crate::routes::MovesOn;
 use crate::telemetry::LaneId;
+use crate::translate::{self, Trouble};
 use crate::upstream::{Fault, Phase, ResponseBody, SendError, Sent, Tunnel, Tunnelled};
 
 /// An answer on its way to the client.
@@ -241,17 +243,37 @@ impl<'a> Trial<'a> {
             carried.spending = Some(spending);
             return Some(carried);
         }
-        let final_word = heard.judgement.verdict == Verdict::RequestInvalid && !elsewhere;
+        let moves_on = !elsewhere && self.moves_on(&carried);
+        let invalid = carried.heard.judgement.verdict == Verdict::RequestInvalid;
+        let final_word = invalid && !elsewhere && !moves_on;
         self.note(carried.target, &spending, &carried.heard.judgement, status, elsewhere);
         spending.refused();
         if final_word {
             return Some(carried);
+        }
+        if moves_on && let Some(leg) = self.legs.get_mut(carried.target) {
+            let message = "the request is not what this target takes";
+            leg.unfit = Some(Refusal::new(Reason::InvalidRequest, message));
         }
         // The first 404 of a thing that nobody knows is the one to return.
         if !(elsewhere && self.kept.is_some()) {
             self.kept = Some(carried);
         }
         None
+    }
+
+    /// Whether the alias sends what this target refused to the next.
+    fn moves_on(&self, carried: &Carried) -> bool {
+        let rule = self.errand.resolved.moves_on;
+        if carried.heard.judgement.verdict != Verdict::RequestInvalid || rule == MovesOn::default()
+        {
+            return false;
+        }
+        match translate::trouble(&carried.heard.read) {
+            Some(Trouble::ContextTooLong) => rule.context_too_long,
+            Some(Trouble::ContentFilter) => rule.content_filter,
+            None => false,
+        }
     }
 
     /// Whether the answer says that this group does not know what the request names, and another

@@ -15,7 +15,7 @@ use super::snapshot::{Provider, Snapshot};
 use super::tunnel;
 use crate::callers::{Scope, Seen};
 use crate::formats::{self, Endpoint, Facts, PathFacts, Wire};
-use crate::routes::{Astray, Resolved, Target, Wires};
+use crate::routes::{Astray, Resolved, Target, Weight, Wires};
 use crate::serve::Incoming;
 use crate::translate;
 
@@ -275,8 +275,7 @@ fn resolve(
     if let Door::Direct { .. } = door {
         let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
-        let target = Target { provider, model: facts.model.clone() };
-        return Ok(Resolved { targets: smallvec![target], alias: false });
+        return Ok(Resolved::to(smallvec![Target { provider, model: facts.model.clone() }]));
     }
     if snapshot.providers.is_empty() {
         return Err(keyless());
@@ -284,18 +283,28 @@ fn resolve(
     if model.is_none()
         && let Some(provider) = made_by(snapshot, path.wire, facts)
     {
-        let target = Target { provider, model: None };
-        return Ok(Resolved { targets: smallvec![target], alias: false });
+        return Ok(Resolved::to(smallvec![Target { provider, model: None }]));
     }
     let wires = Wires { own: path.wire, reach: translate::reach(path.wire, path.endpoint) };
-    match snapshot.routes.resolve(facts.model.as_ref(), wires, fastrand::u64(..)) {
+    match snapshot.routes.resolve(facts.model.as_ref(), wires, || weight(snapshot, facts)) {
         Ok(resolved) => Ok(resolved),
         // A list of models needs no provider.
         Err(Astray::NoProvider(_)) if path.endpoint == Endpoint::Models => {
-            Ok(Resolved { targets: SmallVec::new(), alias: false })
+            Ok(Resolved::to(SmallVec::new()))
         }
         Err(astray) => Err(nowhere_to(&astray, model)),
     }
+}
+
+/// Output tokens that are reckoned with where nothing bounds them.
+const USUAL_OUTPUT: u64 = 512;
+
+/// What the targets of an alias are weighed by. Which model is asked is not known yet, so the estimate
+/// is that for any.
+fn weight(snapshot: &Snapshot, facts: &Facts) -> Weight {
+    let input = snapshot.providers.first().map_or(0, |provider| provider.desk.input("", facts));
+    let output = facts.max_output.unwrap_or(USUAL_OUTPUT);
+    Weight { random: fastrand::u64(..), input, output }
 }
 
 fn nowhere_to(astray: &Astray, model: Option<&str>) -> Refusal {

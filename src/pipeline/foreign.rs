@@ -11,7 +11,7 @@ use super::headers::{self, Encodings, Fields};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use crate::formats::{Endpoint, Wire};
-use crate::translate::{self, Plan, Target, Translation, Unfit, Written};
+use crate::translate::{self, Format, Plan, Target, Translation, Unfit, Written};
 
 /// A body above this size is translated by a thread beside the data thread.
 const ASIDE: usize = 256 * 1024;
@@ -25,10 +25,11 @@ pub(super) struct Foreign {
     pub written: Written,
 }
 
-/// The wire format in which a provider has to be asked, where that is not the caller's.
+/// The wire format in which a provider has to be asked, where it cannot be asked as the caller does.
 pub(super) fn wire(provider: &Provider, errand: &Errand) -> Option<Wire> {
     let path = &errand.path;
-    if matches!(errand.door, Door::Direct { .. }) || provider.speaks(path.wire) {
+    let lacks = path.endpoint == Endpoint::Responses && !provider.dialect.has_responses();
+    if matches!(errand.door, Door::Direct { .. }) || provider.speaks(path.wire) && !lacks {
         return None;
     }
     let reach = translate::reach(path.wire, path.endpoint);
@@ -46,18 +47,19 @@ pub(super) async fn translate(
         let why = "the body is compressed or no JSON, and cannot be translated";
         return Err(Refusal::new(Reason::InvalidRequest, why));
     };
-    let (from, stream, dialect) = (errand.path.wire, errand.facts.stream, provider.dialect);
+    let format = Format::of(errand.path.wire, errand.path.endpoint);
+    let (stream, dialect) = (errand.facts.stream, provider.dialect);
     let model = model.unwrap_or_default();
     let written = if body.len() > ASIDE {
         let (body, model) = (body.clone(), model.to_owned());
         let put = move || {
             let target = Target { wire, dialect, model: &model };
-            translate::request(from, stream, &body, &target)
+            translate::request(format, stream, &body, &target)
         };
         let gone = |_| Refusal::new(Reason::InvalidRequest, "the body could not be translated");
         tokio::task::spawn_blocking(put).await.map_err(gone)?
     } else {
-        translate::request(from, stream, body, &Target { wire, dialect, model })
+        translate::request(format, stream, body, &Target { wire, dialect, model })
     };
     match written {
         Ok(written) => Ok(Foreign { wire, written }),
@@ -78,6 +80,7 @@ impl Foreign {
         let model = model.unwrap_or_default();
         let gemini = |method| format!("{base}/v1beta/models/{}:{method}", escape(model));
         match self.written.endpoint {
+            Endpoint::ChatCompletions if self.wire == Wire::Cohere => format!("{base}/v2/chat"),
             Endpoint::Messages => format!("{base}{door}/messages"),
             Endpoint::GenerateContent => gemini("generateContent"),
             Endpoint::StreamGenerateContent => gemini("streamGenerateContent?alt=sse"),
@@ -118,7 +121,7 @@ impl Foreign {
     ) -> Translation {
         let plan = Plan {
             from: self.wire,
-            to: errand.path.wire,
+            to: Format::of(errand.path.wire, errand.path.endpoint),
             stream: errand.facts.stream,
             array: errand.path.endpoint == Endpoint::StreamGenerateContent
                 && !errand.manner.as_events,
@@ -126,6 +129,7 @@ impl Foreign {
             choices: errand.facts.choices,
             created: exchange.clock.now().wall.as_second(),
             fresh: fastrand::u64(..),
+            response_id: format!("resp_{:032x}", fastrand::u128(..)).into(),
             model: model.unwrap_or_default().into(),
         };
         let id =

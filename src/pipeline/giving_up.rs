@@ -36,7 +36,7 @@ pub(super) fn decide(mut trial: Trial<'_>) -> Result<Carried, Refusal> {
     if plights.is_empty()
         && let Some(unfit) = trial.legs.iter_mut().find_map(|leg| leg.unfit.take())
     {
-        return Err(unfit);
+        return kept.ok_or(unfit);
     }
     let reason = reason(&trial, &plights, kept.as_ref());
     let observes = trial.exchange.snapshot.mode == Mode::Observe;

@@ -311,19 +311,36 @@ fn routes(config: &Config) -> Routes {
         name: alias.name.clone(),
         strategy: match alias.strategy {
             Strategy::Weighted => routes::Strategy::Weighted,
+            Strategy::Cheapest => routes::Strategy::Cheapest,
             // The other strategies are not in force yet, and the configuration says so.
-            Strategy::Priority | Strategy::Cheapest | Strategy::Fastest | Strategy::LeastBusy => {
+            Strategy::Priority | Strategy::Fastest | Strategy::LeastBusy => {
                 routes::Strategy::Priority
             }
         },
-        targets: alias.targets.iter().map(target).collect(),
+        targets: alias.targets.iter().map(|target| candidate(config, target)).collect(),
+        moves_on: routes::MovesOn {
+            context_too_long: alias.moves_on.context_too_long,
+            content_filter: alias.moves_on.content_filter,
+        },
     });
     Routes::new(providers, aliases.collect())
 }
 
-fn target(target: &used::Target) -> (routes::Target, u32) {
-    let model = Some(Arc::from(&*target.model));
-    (routes::Target { provider: target.provider, model }, target.weight)
+fn candidate(config: &Config, target: &used::Target) -> routes::Candidate {
+    let name = &*target.model;
+    let shipped = models::find(name);
+    routes::Candidate {
+        target: routes::Target { provider: target.provider, model: Some(Arc::from(name)) },
+        weight: target.weight,
+        price: written_price(config, name).or_else(|| shipped.map(|model| model.price)),
+        context: shipped.map(|model| model.context),
+    }
+}
+
+/// What the configuration says that a model costs.
+fn written_price(config: &Config, name: &str) -> Option<models::Price> {
+    let written = config.prices.iter().find(|(pattern, _)| pattern.matches(name));
+    written.map(|(_, price)| *price)
 }
 
 /// The models that the configuration names: targets, deployments, and whatever a list names whole.

@@ -1,6 +1,7 @@
 //! A provider's errors in another format: its status and type are the caller's format's own, and what
 //! the provider said stays beside it, under `original`.
 
+use super::Trouble;
 use super::answer::Problem;
 use super::json::{Json, object};
 use crate::formats::Wire;
@@ -124,6 +125,24 @@ fn message(wire: Wire, problem: &Problem) -> String {
     }
 }
 
+/// What is wrong with the request, as far as another model may mend it.
+pub(super) fn trouble(problem: &Problem) -> Option<Trouble> {
+    let code = problem.code.as_deref().unwrap_or_default();
+    let message = problem.message.to_ascii_lowercase();
+    let long = ["context length", "context limit", "prompt is too long", "input is too long"];
+    let filtered = ["content_filter", "content_policy_violation", "invalid_prompt"];
+    if code == "context_length_exceeded"
+        || context(&message).is_some()
+        || long.iter().any(|phrase| message.contains(phrase))
+    {
+        Some(Trouble::ContextTooLong)
+    } else if filtered.contains(&code) || message.contains("content management policy") {
+        Some(Trouble::ContentFilter)
+    } else {
+        None
+    }
+}
+
 /// How many tokens there were, and how many there may be, where the message says so.
 fn context(message: &str) -> Option<(u64, u64)> {
     let after = |lead: &str| number(message.split_once(lead)?.1);
@@ -169,6 +188,7 @@ mod tests {
             assert!(anthropic.contains(&wording), "{anthropic}");
             let openai = write(Wire::OpenAi, &problem, "").to_text();
             assert!(openai.contains(r#""code":"context_length_exceeded""#), "{openai}");
+            assert_eq!(trouble(&problem), Some(Trouble::ContextTooLong));
         }
     }
 

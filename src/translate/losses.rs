@@ -77,7 +77,7 @@ pub enum Feature {
 }
 
 use Fate::{Dropped, Refused, Reworded};
-use Wire::{Anthropic, Gemini, OpenAi};
+use Wire::{Anthropic, Cohere, Gemini, OpenAi};
 
 /// Fields that one format alone has. What is not in the list, and what a format will have one day, is
 /// dropped.
@@ -97,6 +97,14 @@ pub const OWN: &[Own] = &[
     own(OpenAi, "prompt_cache_options", Dropped, "steers OpenAI's cache"),
     own(OpenAi, "prompt_cache_retention", Dropped, "steers OpenAI's cache"),
     own(OpenAi, "prompt_cache_breakpoint", Dropped, "steers OpenAI's cache"),
+    own(OpenAi, "background", Refused, "answers that are fetched later are kept at OpenAI"),
+    own(OpenAi, "conversation", Refused, "a conversation that is kept at OpenAI"),
+    own(OpenAi, "include", Dropped, "asks for what the answer has anyway, or for what only OpenAI has"),
+    own(OpenAi, "max_tool_calls", Refused, "bounds tools that OpenAI runs"),
+    own(OpenAi, "previous_response_id", Refused, "an answer that is kept at OpenAI; send the conversation itself"),
+    own(OpenAi, "prompt", Refused, "a prompt that is kept at OpenAI"),
+    own(OpenAi, "context_management", Refused, "edits the conversation at OpenAI"),
+    own(OpenAi, "truncation", Dropped, "what to do with a conversation that is too long"),
     own(OpenAi, "store", Dropped, "keeps the answer at OpenAI"),
     own(OpenAi, "top_logprobs", Refused, "the answer would lack them"),
     own(OpenAi, "verbosity", Dropped, "a hint on length"),
@@ -160,6 +168,16 @@ pub const LIMITS: &[Limit] = &[
     limit(Feature::User, Gemini, Dropped, "has no such field"),
     limit(Feature::Video, OpenAi, Refused, "sees no video"),
     limit(Feature::Video, Anthropic, Refused, "sees no video"),
+    limit(Feature::Audio, Cohere, Refused, "does not hear"),
+    limit(Feature::Choices, Cohere, Refused, "gives one answer"),
+    limit(Feature::DocumentByUrl, Cohere, Refused, "takes documents as text only"),
+    limit(Feature::ForeignThought, Cohere, Dropped, "thoughts of earlier answers are not taken back"),
+    limit(Feature::MediaInOutcome, Cohere, Reworded, "tools' results are text there: media follow in a user message"),
+    limit(Feature::ParallelCalls, Cohere, Dropped, "cannot be told to call one function at a time"),
+    limit(Feature::PlainDocument, Cohere, Reworded, "plain text there"),
+    limit(Feature::Tier, Cohere, Dropped, "has no tiers"),
+    limit(Feature::User, Cohere, Dropped, "has no such field"),
+    limit(Feature::Video, Cohere, Refused, "sees no video"),
 ];
 
 /// What is lost on the way into a format.
@@ -167,13 +185,22 @@ pub const LIMITS: &[Limit] = &[
 pub struct Losses {
     from: Wire,
     to: Wire,
+    /// Whether it goes back into the format it came in.
+    home: bool,
     dropped: Vec<String>,
 }
 
 impl Losses {
     /// Nothing yet.
-    pub const fn new(from: Wire, to: Wire) -> Self {
-        Self { from, to, dropped: Vec::new() }
+    pub fn new(from: Wire, to: Wire) -> Self {
+        Self { from, to, home: from == to, dropped: Vec::new() }
+    }
+
+    /// The same for two formats of one provider's.
+    #[must_use]
+    pub fn abroad(mut self) -> Self {
+        self.home = false;
+        self
     }
 
     /// What was dropped, by name, each once.
@@ -207,7 +234,7 @@ impl Losses {
         &mut self,
         extra: &'a Object<'_>,
     ) -> Result<&'a [super::json::Field<'a>], Unfit> {
-        if self.from == self.to {
+        if self.home {
             return Ok(extra);
         }
         for (name, _) in extra {
@@ -237,7 +264,7 @@ impl Feature {
         match wire {
             Anthropic => anthropic,
             Gemini => gemini,
-            OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => openai,
+            OpenAi | Cohere | Wire::Ollama | Wire::Http => openai,
         }
     }
 
@@ -276,7 +303,7 @@ const fn owner(wire: Wire) -> &'static str {
         OpenAi => "OpenAI's chat",
         Anthropic => "Anthropic's API",
         Gemini => "Gemini's API",
-        Wire::Cohere => "Cohere's API",
+        Cohere => "Cohere's API",
         Wire::Ollama => "Ollama's API",
         Wire::Http => "the provider",
     }

@@ -58,6 +58,17 @@ impl<'a> Seal<'a> {
         }
     }
 
+    /// What stands in a field of a format whose provider makes no seals of these kinds.
+    pub fn marked(&self) -> String {
+        [self.maker.tag(), &self.value].concat()
+    }
+
+    /// Reads what stands in such a field; `None` for what that provider put there itself.
+    pub fn foreign(text: Text<'a>) -> Option<Self> {
+        let known = Maker::ALL.into_iter().any(|maker| text.starts_with(maker.tag()));
+        known.then(|| Self::unstamped(Maker::Gemini, text))
+    }
+
     /// Reads what stands in the field of `home`'s format.
     pub fn unstamped(home: Maker, text: Text<'a>) -> Self {
         let tagged = |maker: &Maker| text.starts_with(maker.tag());

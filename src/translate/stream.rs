@@ -7,7 +7,7 @@ use super::framing::{Framing, Style};
 use super::lines::{Line, Lines};
 use super::request::Kind;
 use super::unfit::Unfit;
-use super::{Plan, anthropic, gemini, openai};
+use super::{Format, Plan, anthropic, cohere, gemini, openai, responses};
 use crate::formats::Wire;
 
 /// A stream on its way from one format into another.
@@ -35,13 +35,15 @@ enum Reader {
     OpenAi(openai::stream_reader::Reader),
     Anthropic(anthropic::stream_reader::Reader),
     Gemini(gemini::stream_reader::Reader),
+    Cohere(cohere::stream_reader::Reader),
 }
 
 #[derive(Debug)]
 enum Writer {
-    OpenAi(openai::stream_writer::Writer),
-    Anthropic(Box<anthropic::stream_writer::Writer>),
-    Gemini(gemini::stream_writer::Writer),
+    Chat(openai::stream_writer::Writer),
+    Responses(responses::stream_writer::Writer),
+    Messages(Box<anthropic::stream_writer::Writer>),
+    Content(gemini::stream_writer::Writer),
 }
 
 impl Stream {
@@ -51,19 +53,19 @@ impl Stream {
         let reader = match plan.from {
             Wire::Anthropic => Reader::Anthropic(anthropic::stream_reader::Reader::default()),
             Wire::Gemini => Reader::Gemini(gemini::stream_reader::Reader::default()),
-            Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
+            Wire::Cohere => Reader::Cohere(cohere::stream_reader::Reader::default()),
+            Wire::OpenAi | Wire::Ollama | Wire::Http => {
                 Reader::OpenAi(openai::stream_reader::Reader::default())
             }
         };
         let plan = plan.clone();
         let writer = match plan.to {
-            Wire::Anthropic => {
-                Writer::Anthropic(Box::new(anthropic::stream_writer::Writer::new(plan)))
+            Format::Chat => Writer::Chat(openai::stream_writer::Writer::new(plan)),
+            Format::Responses => Writer::Responses(responses::stream_writer::Writer::new(plan)),
+            Format::Messages => {
+                Writer::Messages(Box::new(anthropic::stream_writer::Writer::new(plan)))
             }
-            Wire::Gemini => Writer::Gemini(gemini::stream_writer::Writer::new(plan)),
-            Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => {
-                Writer::OpenAi(openai::stream_writer::Writer::new(plan))
-            }
+            Format::Content => Writer::Content(gemini::stream_writer::Writer::new(plan)),
         };
         let (lines, out) = (Lines::default(), Framing::new(style));
         Self { lines, reader, writer, out, state: State::Open }
@@ -93,6 +95,7 @@ impl Stream {
                 Reader::OpenAi(reader) => reader.is_whole(),
                 Reader::Anthropic(reader) => reader.is_whole(),
                 Reader::Gemini(reader) => reader.is_whole(),
+                Reader::Cohere(reader) => reader.is_whole(),
             };
             if whole {
                 self.write(Event::End);
@@ -151,15 +154,16 @@ impl Stream {
             _ => {}
         }
         let written = match &mut self.writer {
-            Writer::OpenAi(writer) => {
+            Writer::Chat(writer) => {
                 writer.write(event, &mut self.out);
                 true
             }
-            Writer::Anthropic(writer) => writer.write(event, &mut self.out),
-            Writer::Gemini(writer) => writer.write(event, &mut self.out),
+            Writer::Responses(writer) => writer.write(event, &mut self.out),
+            Writer::Messages(writer) => writer.write(event, &mut self.out),
+            Writer::Content(writer) => writer.write(event, &mut self.out),
         };
         if !written {
-            self.fail("the provider's function calls come in an order that cannot be held");
+            self.fail("the provider's answer is longer than can be held for this format");
         } else if self.state != State::Open {
             self.out.end();
         }
@@ -176,6 +180,7 @@ impl Reader {
             Self::OpenAi(reader) => reader.read(data, events),
             Self::Anthropic(reader) => reader.read(data, events),
             Self::Gemini(reader) => reader.read(data, events),
+            Self::Cohere(reader) => reader.read(data, events),
         }
     }
 }

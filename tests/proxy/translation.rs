@@ -13,6 +13,7 @@ fn proxy(upstream: &Upstream) -> Proxy {
   claude: {targets: [{model: anthropic/claude-sonnet-4-5}]}
   flash: {targets: [{model: gemini/gemini-2.5-flash}]}
   gpt: {targets: [{model: openai/gpt-4o}]}
+  on: {onContextTooLong: next, targets: [{model: anthropic/claude-sonnet-4-5}, {model: openai/gpt-4o}]}
   any: {targets: [{model: anthropic/claude-sonnet-4-5}, {model: gemini/gemini-2.5-flash}, {model: openai/gpt-4o}]}
 ";
     kit::with_keys(Setup::default().config(&kit::all_at(&upstream.url(), more)), &["one"]).start()
@@ -308,4 +309,74 @@ callers: {rules: [{name: guest, match: {header: {x-keyweir-caller: guest}}, mode
     let list = connection.reply().json();
     assert_eq!(list["data"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["data"][0]["id"], "chat");
+}
+
+#[test]
+fn a_request_that_is_too_long_goes_on_where_the_alias_says_so() {
+    let upstream = Upstream::start(|request, connection| {
+        let too_long = r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#;
+        connection.send(match kit::format_of(request) {
+            Format::OpenAi if request.text().contains("longest") => kit::answer(400, &[], too_long),
+            Format::OpenAi => kit::healthy(request),
+            Format::Anthropic | Format::Gemini => kit::answer(400, &[], too_long),
+        });
+        Then::Next
+    });
+    let proxy = proxy(&upstream);
+    for format in Format::ALL {
+        let (path, body) = ask(format, "on");
+        let reply = kit::post(&proxy, &path, &body);
+        assert_eq!((reply.status, reply.header("x-keyweir-provider")), (200, Some("openai")));
+        let (path, body) = ask(format, "any");
+        assert_eq!(kit::post(&proxy, &path, &body).status, 400, "the alias does not say so");
+        let (path, body) = ask(format, "on");
+        let reply = kit::post(&proxy, &path, &body.replace("\"hi\"", "\"longest\""));
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        assert_eq!(reply.header("x-keyweir-attempts"), Some("2"));
+    }
+}
+
+#[test]
+fn a_response_is_asked_as_a_chat_where_the_provider_has_no_responses() {
+    let upstream = kit::healthy_provider();
+    let config = format!(
+        "version: 1\nproviders: {{mistral: {{baseUrl: \"{}\", keys: [{{secret: pool}}]}}}}\n",
+        upstream.url()
+    );
+    let proxy = kit::with_keys(Setup::default().config(&config), &["one"]).start();
+    let body = r#"{"model":"mistral/mistral-large-4","input":"hi","store":false,"include":[]}"#;
+    let reply = kit::post(&proxy, "/v1/responses", body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["output"][0]["content"][0]["text"], "hello");
+    assert_eq!(reply.header("x-keyweir-dropped"), Some("store, include"));
+    let seen = upstream.take().pop().unwrap();
+    assert_eq!(kit::path_of(&seen), "/v1/chat/completions");
+    let expected = json!({
+        "model": "mistral-large-4",
+        "messages": [{"role": "user", "content": "hi"}],
+    });
+    assert_eq!(seen.json(), expected);
+}
+
+#[test]
+fn cohere_is_asked_in_its_own_format_where_the_caller_s_is_none_that_it_speaks() {
+    let answer = r#"{"id":"c1","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"hello"}]},"usage":{"tokens":{"input_tokens":11,"output_tokens":7}}}"#;
+    let upstream = Upstream::answering(200, answer);
+    let config = format!(
+        "version: 1\nproviders: {{cohere: {{baseUrl: \"{}\", keys: [{{secret: pool}}]}}}}\n",
+        upstream.url()
+    );
+    let proxy = kit::with_keys(Setup::default().config(&config), &["one"]).start();
+    let (path, body) = ask(Format::Anthropic, "cohere/command-a-03-2025");
+    let reply = kit::post(&proxy, &path, &body);
+    assert_eq!(said(Format::Anthropic, &reply.json()), "hello", "{}", reply.text());
+    let seen = upstream.take().pop().unwrap();
+    assert_eq!(kit::path_of(&seen), "/v2/chat");
+    let expected = json!({
+        "model": "command-a-03-2025",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 16,
+        "stream": false,
+    });
+    assert_eq!(seen.json(), expected);
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyweir::formats::Wire;
-use keyweir::translate::{Translation, request};
+use keyweir::translate::{Format, Plan, TARGETS, Translation, request};
 use serde_json::Value;
 
 use crate::{WIRES, golden, plan, target};
@@ -28,6 +28,12 @@ fn others(from: Wire) -> impl Iterator<Item = Wire> {
     WIRES.into_iter().filter(move |wire| *wire != from)
 }
 
+/// The format of a request: responses are OpenAI's too.
+fn format(path: &Path, from: Wire) -> Format {
+    let responses = path.to_str().unwrap().contains("openai-responses");
+    if responses { Format::Responses } else { Format::usual(from) }
+}
+
 fn pretty(json: &[u8]) -> String {
     let value: Value = serde_json::from_slice(json).unwrap();
     serde_json::to_string_pretty(&value).unwrap()
@@ -38,13 +44,13 @@ fn every_request_is_said_in_the_other_formats_or_refused_by_the_field_s_name() {
     for (from, path) in files("requests") {
         let body = fs::read(&path).unwrap();
         let mut told = String::new();
-        for to in others(from) {
+        for to in TARGETS.into_iter().filter(|to| *to != from) {
             let mut target = target(to);
             if to == Wire::OpenAi {
                 target.model = "gpt-5.1";
             }
             writeln!(told, "== {}/{}", to.as_str(), target.model).unwrap();
-            match request(from, false, &body, &target) {
+            match request(format(&path, from), false, &body, &target) {
                 Ok(written) => {
                     writeln!(told, "dropped: {}", written.dropped.join(", ")).unwrap();
                     writeln!(told, "{}", pretty(&written.body)).unwrap();
@@ -90,6 +96,23 @@ fn every_stream_is_said_in_the_other_formats() {
             told.push_str(str::from_utf8(&out).unwrap());
         }
         golden(&path.with_extension("txt"), &told);
+    }
+}
+
+#[test]
+fn every_answer_and_stream_is_said_as_a_response() {
+    for folder in ["answers", "streams"] {
+        for (from, path) in files(folder).into_iter().filter(|(from, _)| *from != Wire::OpenAi) {
+            let stream = folder == "streams";
+            let plan = Plan { to: Format::Responses, ..plan(from, Wire::OpenAi, stream) };
+            let kind = if stream { "text/event-stream" } else { "application/json" };
+            let mut translation = Translation::new(plan, 200, kind, "");
+            let mut out = translation.read(&fs::read(&path).unwrap()).to_vec();
+            let (rest, whole, _) = translation.end();
+            out.extend(rest);
+            let text = if stream { String::from_utf8(out).unwrap() } else { pretty(&out) };
+            golden(&path.with_extension("responses.txt"), &format!("whole: {whole}\n{text}\n"));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use keyweir::translate::request::{
     Call, Kind, Outcome, Part, Request, Role, Tool, ToolChoice, Turn,
 };
 use keyweir::translate::{
-    Translation, read_answer, read_request, request, write_answer, write_request,
+    Format, Translation, read_answer, read_request, request, write_answer, write_request,
 };
 use proptest::prelude::*;
 
@@ -105,7 +105,7 @@ proptest! {
             (Wire::Gemini, Wire::Anthropic),
             (Wire::Anthropic, Wire::OpenAi),
         ] {
-            let read = read_request(from, false, text.as_bytes()).unwrap();
+            let read = read_request(Format::usual(from), false, text.as_bytes()).unwrap();
             let mut plain = read.clone();
             plain.wire = Wire::OpenAi;
             for part in plain.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
@@ -125,7 +125,7 @@ proptest! {
         from in 0..3_usize,
         to in 0..3_usize,
     ) {
-        drop(request(WIRES[from], false, body.as_bytes(), &target(WIRES[to])));
+        drop(request(Format::usual(WIRES[from]), false, body.as_bytes(), &target(WIRES[to])));
     }
 
     #[test]

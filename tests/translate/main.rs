@@ -10,7 +10,7 @@ mod page;
 use std::path::Path;
 
 use keyweir::formats::{Dialect, Wire};
-use keyweir::translate::{Plan, Target};
+use keyweir::translate::{Format, Plan, Target};
 
 pub(crate) const WIRES: [Wire; 3] = keyweir::translate::WIRES;
 
@@ -19,7 +19,8 @@ pub(crate) fn target(wire: Wire) -> Target<'static> {
     let (dialect, model) = match wire {
         Wire::Anthropic => (Dialect::Anthropic, "claude-sonnet-4-5"),
         Wire::Gemini => (Dialect::Gemini, "gemini-3.8-flash"),
-        Wire::OpenAi | Wire::Cohere | Wire::Ollama | Wire::Http => (Dialect::OpenAi, "gpt-4o"),
+        Wire::Cohere => (Dialect::Cohere, "command-a-03-2025"),
+        Wire::OpenAi | Wire::Ollama | Wire::Http => (Dialect::OpenAi, "gpt-4o"),
     };
     Target { wire, dialect, model }
 }
@@ -27,13 +28,14 @@ pub(crate) fn target(wire: Wire) -> Target<'static> {
 pub(crate) fn plan(from: Wire, to: Wire, stream: bool) -> Plan {
     Plan {
         from,
-        to,
+        to: Format::usual(to),
         stream,
         array: false,
         include_usage: true,
         choices: 1,
         created: 1_763_600_000,
         fresh: 0xabcd,
+        response_id: "resp_1".into(),
         model: "model".into(),
     }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use keyweir::formats::Wire;
 use keyweir::translate::losses::{Fate, LIMITS, OWN};
 
+use keyweir::translate::TARGETS;
+
 use crate::{WIRES, golden};
 
 const HEAD: &str = include_str!("page.md");
@@ -23,14 +25,15 @@ const fn title(wire: Wire) -> &'static str {
         Wire::OpenAi => "OpenAI's chat completions",
         Wire::Anthropic => "Anthropic's messages",
         Wire::Gemini => "Gemini's content",
-        Wire::Cohere | Wire::Ollama | Wire::Http => "",
+        Wire::Cohere => "Cohere's chat",
+        Wire::Ollama | Wire::Http => "",
     }
 }
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("\n## What a format cannot be told\n");
-    for to in WIRES {
+    for to in TARGETS {
         write!(page, "\nInto {}:\n\n| field | fate | why |\n|---|---|---|\n", title(to)).unwrap();
         for limit in LIMITS.iter().filter(|limit| limit.to == to) {
             let mut names: Vec<_> = WIRES.iter().map(|wire| limit.feature.named(*wire)).collect();

@@ -3,7 +3,7 @@
 use super::super::diagnostic::shown;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
-use super::super::used::{Alias, Pattern, Price, Strategy, Target};
+use super::super::used::{Alias, MovesOn, Pattern, Price, Strategy, Target};
 use super::providers::{Roster, Seat};
 use super::{Work, names, settings};
 use crate::formats::{self, known};
@@ -26,7 +26,12 @@ pub(super) fn compile(
         check_fallback(work, &at, alias, written, roster);
         let strategy = strategy(alias.strategy);
         if !targets.is_empty() {
-            aliases.push(Alias { name: name.as_str().into(), strategy, targets });
+            let next = |written: Option<raw::Next>| matches!(written, Some(raw::Next::Next));
+            let moves_on = MovesOn {
+                context_too_long: next(alias.on_context_too_long),
+                content_filter: next(alias.on_content_filter),
+            };
+            aliases.push(Alias { name: name.as_str().into(), strategy, targets, moves_on });
         }
     }
     aliases

@@ -109,6 +109,6 @@ pub(super) fn finish(reason: &str, called: bool) -> Finish<'static> {
     }
 }
 
-pub(super) fn text<'a>(object: &mut Object<'a>, name: &str) -> Text<'a> {
+pub(crate) fn text<'a>(object: &mut Object<'a>, name: &str) -> Text<'a> {
     if let Some(Json::Text(text)) = take(object, name) { text } else { Text::default() }
 }

@@ -196,7 +196,7 @@ fn call(value: Json<'_>) -> Result<Part<'_>, Unfit> {
 }
 
 /// The JSON text that holds a call's arguments; none is an empty object.
-fn arguments_of(value: Json<'_>) -> Result<Json<'_>, Unfit> {
+pub(crate) fn arguments_of(value: Json<'_>) -> Result<Json<'_>, Unfit> {
     let text = match value {
         Json::Null => return Ok(Json::Object(Object::new())),
         Json::Text(text) => text,
@@ -290,14 +290,17 @@ fn file(value: Json<'_>) -> Result<Media<'_>, Unfit> {
 }
 
 /// The type in a `data:` URL, and where its base64 begins.
-fn data_url(url: &str) -> Option<(&str, usize)> {
+pub(crate) fn data_url(url: &str) -> Option<(&str, usize)> {
     let (head, _) = url.strip_prefix("data:")?.split_once(',')?;
     let mime = head.strip_suffix(";base64")?;
     let mime = mime.split(';').next().filter(|mime| mime.contains('/'))?;
     Some((mime, "data:".len() + head.len() + 1))
 }
 
-fn split<'a>(url: Text<'a>, (mime, start): (&str, usize)) -> (Option<Text<'a>>, Source<'a>) {
+pub(crate) fn split<'a>(
+    url: Text<'a>,
+    (mime, start): (&str, usize),
+) -> (Option<Text<'a>>, Source<'a>) {
     let mime = Some(Cow::Owned(mime.to_owned()));
     let data = match url {
         Cow::Borrowed(url) => Cow::Borrowed(url.get(start..).unwrap_or_default()),
@@ -334,7 +337,7 @@ fn tool(value: Json<'_>) -> Result<Tool<'_>, Unfit> {
     Ok(Tool { name, description, parameters, strict, extra: function })
 }
 
-fn tool_choice(value: Json<'_>) -> Result<ToolChoice<'_>, Unfit> {
+pub(crate) fn tool_choice(value: Json<'_>) -> Result<ToolChoice<'_>, Unfit> {
     let mut choice = match value {
         Json::Text(word) => {
             return match &*word {
@@ -389,13 +392,13 @@ fn output(value: Json<'_>) -> Result<Output<'_>, Unfit> {
     }
 }
 
-fn effort(value: Json<'_>) -> Result<Thinking, Unfit> {
+pub(crate) fn effort(value: Json<'_>) -> Result<Thinking, Unfit> {
     let effort = Effort::named(&value.text()?);
     effort.map(Thinking::Effort).ok_or_else(|| Unfit::new("is no effort that is known"))
 }
 
 /// `None` for tiers that only OpenAI has.
-fn tier(value: &Json<'_>) -> Option<Tier> {
+pub(crate) fn tier(value: &Json<'_>) -> Option<Tier> {
     match value.as_text()? {
         "auto" => Some(Tier::Auto),
         "default" => Some(Tier::Standard),
