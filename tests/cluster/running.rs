@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::images::{BUSYBOX, KEYWEIR};
 use crate::installation::Installation;
 use crate::node::{self, ADDRESS, Cluster};
-use crate::parts::run;
+use crate::parts::{run, said};
 use crate::provider::Provider;
 use crate::support::http::Raw;
 
@@ -63,6 +63,7 @@ fn inside() {
     story.jobs_complete();
     story.pods_that_are_replaced_lose_nothing();
     story.a_drained_node_comes_back_whole();
+    story.where_nothing_injects_the_chart_s_own_test_fails();
     drop(node);
 }
 
@@ -242,6 +243,16 @@ impl Story<'_> {
         }
         let pod = self.pod("web");
         assert_eq!(pod["spec"]["initContainers"][0]["name"], "keyweir");
+    }
+
+    fn where_nothing_injects_the_chart_s_own_test_fails(&self) {
+        self.kubectl(&["delete", "mutatingwebhookconfiguration", "keyweir"]);
+        let mut test = self.installation.helm();
+        let said = said(test.args(["test", "keyweir", "--timeout", "60s"])).unwrap_err();
+        assert!(said.contains("keyweir-test failed"), "{said}");
+        // The same is seen from outside.
+        let told = self.installation.plane.keyweir(&["check", "--cluster"]).unwrap_err();
+        assert!(told.contains("FAIL  there is no webhook that injects"), "{told}");
     }
 
     /// The pod of an application that is there to stay.
