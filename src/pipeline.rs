@@ -68,14 +68,13 @@ impl Hall {
                 return answer::refuse(&mut exchange, &refusal, wire);
             }
         };
-        headers::strip_request(&mut parts.headers);
         if let Err(refusal) = allowance::enter(&self.tasks, &mut exchange, &errand).await {
             return answer::refuse(&mut exchange, &refusal, errand.path.wire);
         }
         match attempt::carry(self, &mut exchange, &parts, &errand).await {
-            Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand),
-            Ok(Answered::Upgraded(agreed, tunnel)) => {
-                tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, agreed, tunnel)
+            Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand),
+            Ok(Answered::Upgraded(upgraded)) => {
+                tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, *upgraded)
             }
             Err(refusal) => answer::refuse(&mut exchange, &refusal, errand.path.wire),
         }

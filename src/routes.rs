@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::formats::Wire;
 
 /// Provider and model.
@@ -40,8 +42,8 @@ pub enum Strategy {
 /// Every way from a name to a provider.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    providers: HashMap<Box<str>, usize>,
-    wires: Vec<Vec<Wire>>,
+    /// Few, and found sooner by comparing than by hashing.
+    providers: Vec<(Box<str>, Vec<Wire>)>,
     aliases: HashMap<Box<str>, Alias>,
 }
 
@@ -49,7 +51,7 @@ pub struct Routes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The targets, in the order in which they are tried; never empty.
-    pub targets: Vec<Target>,
+    pub targets: SmallVec<[Target; 1]>,
     /// Whether an alias was asked for: then a failing target yields to the next, and what the
     /// client gets in the end is Keyweir's word, not one provider's.
     pub alias: bool,
@@ -71,23 +73,19 @@ impl Routes {
         providers: impl IntoIterator<Item = (&'n str, Vec<Wire>)>,
         aliases: Vec<Alias>,
     ) -> Self {
-        let mut routes = Self::default();
-        for (index, (name, wires)) in providers.into_iter().enumerate() {
-            routes.providers.entry(name.into()).or_insert(index);
-            routes.wires.push(wires);
-        }
-        routes.aliases = aliases.into_iter().map(|alias| (alias.name.clone(), alias)).collect();
-        routes
+        let providers = providers.into_iter().map(|(name, wires)| (name.into(), wires)).collect();
+        let aliases = aliases.into_iter().map(|alias| (alias.name.clone(), alias)).collect();
+        Self { providers, aliases }
     }
 
     /// The index of the provider of that name.
     pub fn provider(&self, name: &str) -> Option<usize> {
-        self.providers.get(name).copied()
+        self.providers.iter().position(|(known, _)| **known == *name)
     }
 
     /// Whether that provider speaks that wire format.
     pub fn speaks(&self, provider: usize, wire: Wire) -> bool {
-        self.wires.get(provider).is_some_and(|wires| wires.contains(&wire))
+        self.providers.get(provider).is_some_and(|(_, wires)| wires.contains(&wire))
     }
 
     /// Every alias's name.
@@ -101,13 +99,13 @@ impl Routes {
     /// provider of the path's own wire format, whose own answer then tells the caller.
     pub fn resolve(
         &self,
-        model: Option<&str>,
+        model: Option<&Arc<str>>,
         wire: Wire,
         random: u64,
     ) -> Result<Resolved, Astray> {
-        if let Some(alias) = model.and_then(|name| self.aliases.get(name)) {
+        if let Some(alias) = model.and_then(|name| self.aliases.get(&**name)) {
             let targets = alias.ordered(random);
-            let targets: Vec<_> = targets
+            let targets: SmallVec<_> = targets
                 .into_iter()
                 .filter(|target| self.speaks(target.provider, wire))
                 .cloned()
@@ -122,9 +120,9 @@ impl Routes {
         let target = match model.and_then(|name| self.direct(name)) {
             Some(target) if self.speaks(target.provider, wire) => target,
             Some(_) => return Err(Astray::OtherWire(wire)),
-            None => Target { provider: self.first(wire)?, model: model.map(Arc::from) },
+            None => Target { provider: self.first(wire)?, model: model.map(Arc::clone) },
         };
-        Ok(Resolved { targets: vec![target], alias: false })
+        Ok(Resolved { targets: smallvec![target], alias: false })
     }
 
     /// `provider/model`: a model's own name may hold further slashes.
@@ -135,8 +133,11 @@ impl Routes {
     }
 
     fn first(&self, wire: Wire) -> Result<usize, Astray> {
-        let own = self.wires.iter().position(|wires| wires.first() == Some(&wire));
-        let also = || self.wires.iter().position(|wires| wires.contains(&wire));
+        let first = |speaks: fn(&[Wire], &Wire) -> bool| {
+            self.providers.iter().position(|(_, wires)| speaks(wires, &wire))
+        };
+        let own = first(|wires, wire| wires.first() == Some(wire));
+        let also = || first(<[Wire]>::contains);
         own.or_else(also).ok_or(Astray::NoProvider(wire))
     }
 }
@@ -199,28 +200,29 @@ mod tests {
 
     #[test]
     fn an_alias_leads_to_its_targets_of_the_path_s_own_wire_format() {
-        let resolved = routes().resolve(Some("chat"), Wire::OpenAi, 0).unwrap();
-        assert_eq!(resolved.targets, [target(0, "gpt-4o"), target(2, "llama-3.3-70b")]);
+        let resolved = routes().resolve(Some(&"chat".into()), Wire::OpenAi, 0).unwrap();
+        assert_eq!(resolved.targets[..], [target(0, "gpt-4o"), target(2, "llama-3.3-70b")]);
         assert!(resolved.alias);
-        let astray = routes().resolve(Some("claude"), Wire::OpenAi, 0);
+        let astray = routes().resolve(Some(&"claude".into()), Wire::OpenAi, 0);
         assert_eq!(astray, Err(Astray::OtherWire(Wire::OpenAi)));
     }
 
     #[test]
     fn a_provider_s_name_before_a_slash_leads_straight_to_it() {
-        let resolved = routes().resolve(Some("local/meta/llama"), Wire::OpenAi, 0).unwrap();
-        assert_eq!(resolved.targets, [target(2, "meta/llama")]);
+        let resolved = routes().resolve(Some(&"local/meta/llama".into()), Wire::OpenAi, 0).unwrap();
+        assert_eq!(resolved.targets[..], [target(2, "meta/llama")]);
         assert!(!resolved.alias);
     }
 
     #[test]
     fn any_other_name_goes_to_the_first_provider_of_the_path_s_wire_format() {
-        let resolved = routes().resolve(Some("meta-llama/Llama-3"), Wire::OpenAi, 0).unwrap();
-        assert_eq!(resolved.targets, [target(0, "meta-llama/Llama-3")]);
-        let nobody = routes().resolve(Some("gemini-3"), Wire::Gemini, 0);
+        let resolved =
+            routes().resolve(Some(&"meta-llama/Llama-3".into()), Wire::OpenAi, 0).unwrap();
+        assert_eq!(resolved.targets[..], [target(0, "meta-llama/Llama-3")]);
+        let nobody = routes().resolve(Some(&"gemini-3".into()), Wire::Gemini, 0);
         assert_eq!(nobody, Err(Astray::NoProvider(Wire::Gemini)));
         let resolved = routes().resolve(None, Wire::Anthropic, 0).unwrap();
-        assert_eq!(resolved.targets, [Target { provider: 1, model: None }]);
+        assert_eq!(resolved.targets[..], [Target { provider: 1, model: None }]);
     }
 
     #[test]

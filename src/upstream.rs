@@ -35,7 +35,7 @@ pub use error::{BodyError, BodyFault, BoxError, Fault, Phase, SendError, Sent};
 pub use http1::{Asked, Inbox, Malformed};
 pub use patience::Timeouts;
 pub use proxies::{Proxies, Proxy, ProxyError};
-pub use request::Outbound;
+pub use request::{Field, Outbound};
 pub use response::ResponseBody;
 pub use tls::Roots;
 pub use tunnel::{Tunnel, Tunnelled};
@@ -117,12 +117,18 @@ impl Upstream {
     pub async fn tunnel(
         &self,
         destination: &Arc<Destination>,
-        mut outbound: Outbound<'_>,
+        outbound: Outbound<'_>,
     ) -> Result<Tunnelled, SendError> {
         let pool = self.pool(destination);
-        let websocket = HeaderValue::from_static("websocket");
-        outbound.headers.entry(header::UPGRADE).or_insert(websocket);
-        outbound.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        let (websocket, upgrade) =
+            (HeaderValue::from_static("websocket"), HeaderValue::from_static("upgrade"));
+        let mut fields: Vec<Field<'_>> = outbound.headers.to_vec();
+        fields.retain(|(name, _)| *name != header::CONNECTION);
+        fields.push((&header::CONNECTION, &upgrade));
+        if !fields.iter().any(|(name, _)| *name == header::UPGRADE) {
+            fields.push((&header::UPGRADE, &websocket));
+        }
+        let mut outbound = Outbound { headers: &fields, ..outbound };
         let mut line = Box::pin(pool.acquire_apart(destination)).await?;
         let place = &destination.place;
         let response = line.exchange(&mut outbound, &destination.host, place).await;
@@ -191,8 +197,8 @@ impl fmt::Debug for Upstream {
 mod tests {
     use std::time::Duration;
 
+    use http::Method;
     use http::uri::PathAndQuery;
-    use http::{HeaderMap, Method};
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpSocket};
 
@@ -218,7 +224,7 @@ mod tests {
         Outbound {
             method: Method::GET,
             path: PathAndQuery::from_static("/begun"),
-            headers: HeaderMap::new(),
+            headers: &[],
             body: OutBody::Empty,
             credential: None,
         }

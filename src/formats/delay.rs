@@ -155,8 +155,7 @@ fn measure(text: &str) -> Option<(Duration, &str)> {
 /// The decimal number at the front, as that many seconds, and what follows it. No sign, no exponent:
 /// `-1`, `NaN` and `1e9` are not numbers here.
 fn decimal(text: &str) -> Option<(Duration, &str)> {
-    let (whole, rest) = digits(text)?;
-    let seconds = whole.parse().ok()?;
+    let (seconds, rest) = whole(text)?;
     let Some((fraction, rest)) = rest.strip_prefix('.').and_then(digits) else {
         return Some((Duration::from_secs(seconds), rest));
     };
@@ -165,8 +164,18 @@ fn decimal(text: &str) -> Option<(Duration, &str)> {
     Some((Duration::new(seconds, nanos), rest))
 }
 
+/// The whole number at the front, and what follows it. None that is beyond all measure.
+pub(super) fn whole(text: &str) -> Option<(u64, &str)> {
+    let (mut number, mut length) = (0_u64, 0);
+    for byte in text.bytes().take_while(u8::is_ascii_digit) {
+        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+        length += 1;
+    }
+    Some((number, text.get(length..)?)).filter(|_| length > 0)
+}
+
 /// The digits at the front, at least one, and what follows them.
-pub(super) fn digits(text: &str) -> Option<(&str, &str)> {
+fn digits(text: &str) -> Option<(&str, &str)> {
     let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     text.split_at_checked(end).filter(|(digits, _)| !digits.is_empty())
 }

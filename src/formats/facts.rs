@@ -10,6 +10,7 @@ mod unreadable;
 mod walk;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -31,7 +32,7 @@ pub const MAX_MODEL_BYTES: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The model: the path's, where it names one, else the body's.
-    pub model: Option<Box<str>>,
+    pub model: Option<Arc<str>>,
     /// Where the body names it: the JSON string, quotes included, in bytes. `None` where the path
     /// names it.
     pub model_span: Option<Range<usize>>,

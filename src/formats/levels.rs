@@ -238,9 +238,8 @@ fn refill_window(sample: &Sample) -> Option<Duration> {
 
 /// The whole number that `text` begins with, if it ends there or goes on as a decimal or a list.
 fn amount(text: &str) -> Option<u64> {
-    let (digits, rest) = delay::digits(text.trim_ascii_start())?;
-    let ends = rest.is_empty() || rest.starts_with(['.', ',', ';', ' ']);
-    if ends { digits.parse().ok() } else { None }
+    let (number, rest) = delay::whole(text.trim_ascii_start())?;
+    matches!(rest.as_bytes(), [] | [b'.' | b',' | b';' | b' ', ..]).then_some(number)
 }
 
 /// The window in `100, 100;w=60`, as the earlier IETF drafts write a limit.

@@ -110,7 +110,7 @@ enum Format {
     /// Server-sent events.
     Sse(Box<Sse>, Style),
     /// JSON: one value, an array that is streamed, or a row of values.
-    Json(Box<Skim>),
+    Json(Skim),
     /// Nothing that is read.
     Opaque,
 }
@@ -158,7 +158,7 @@ impl Meter {
                 }
             }
         }
-        Pieces::from_iter([chunk])
+        whole(chunk)
     }
 
     /// Takes note that the body has ended properly; gives back what is still to be sent.
@@ -300,7 +300,7 @@ impl Reader {
     fn read_stripping(&mut self, chunk: Bytes) -> Pieces {
         let Format::Sse(sse, _) = &mut self.format else {
             self.read(&chunk);
-            return Pieces::from_iter([chunk]);
+            return whole(chunk);
         };
         let mut pieces = Pieces::new();
         let (mut sent, mut at) = (0, 0);
@@ -341,6 +341,12 @@ fn inflate(decoder: &mut impl Write, chunk: &[u8]) -> io::Result<()> {
     decoder.flush()
 }
 
+fn whole(chunk: Bytes) -> Pieces {
+    let mut pieces = Pieces::new();
+    pieces.push(chunk);
+    pieces
+}
+
 fn push(pieces: &mut Pieces, piece: Bytes) {
     if !piece.is_empty() {
         pieces.push(piece);
@@ -352,7 +358,7 @@ fn format(plan: &Plan<'_>) -> Format {
     if plan.wire == Wire::Http {
         return Format::Opaque;
     }
-    let json = || Format::Json(Box::new(Skim::new(Level::Top)));
+    let json = || Format::Json(Skim::new(Level::Top));
     let Some(content_type) = plan.content_type else {
         return if plan.endpoint.is_known() { json() } else { Format::Opaque };
     };

@@ -7,6 +7,7 @@
 mod kind;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use kind::EndpointKind;
 
@@ -103,7 +104,7 @@ pub struct PathFacts {
     /// `/v1beta/openai/…`, OpenRouter's `/api/v1/messages`).
     pub wire: Wire,
     /// The model, where the path names it (Gemini, Azure's deployments).
-    pub model: Option<Box<str>>,
+    pub model: Option<Arc<str>>,
     /// Where in the path, in bytes, so that it can be renamed.
     pub model_range: Option<Range<usize>>,
     /// Whether the answer streams because of the path (Gemini).
@@ -154,13 +155,16 @@ static GEMINI: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// `anthropic-version` is Anthropic's, `x-goog-api-key` Gemini's.
 pub fn door(method: &Method, path: &str, headers: &HeaderMap) -> Option<PathFacts> {
     let segments = Segments::split(path)?;
-    let asker = if headers.contains_key(&ANTHROPIC) {
-        Some(Wire::Anthropic)
-    } else {
-        headers.contains_key(&GEMINI).then_some(Wire::Gemini)
-    };
     match *segments.names().first()? {
-        "v1" => recognise(asker.unwrap_or(Wire::OpenAi), method, &segments, 1),
+        "v1" => {
+            let facts = recognise(Wire::OpenAi, method, &segments, 1)?;
+            // Only these are shared; nobody else pays for a look at the headers.
+            let is_shared = matches!(facts.endpoint, Endpoint::Models | Endpoint::Stored);
+            match if is_shared { asker(headers) } else { None } {
+                Some(wire) => recognise(wire, method, &segments, 1),
+                None => Some(facts),
+            }
+        }
         "v1beta" => {
             recognise(Wire::Gemini, method, &segments, 1).filter(|facts| facts.wire == Wire::Gemini)
         }
@@ -170,6 +174,14 @@ pub fn door(method: &Method, path: &str, headers: &HeaderMap) -> Option<PathFact
         }
         _ => None,
     }
+}
+
+/// Whose SDK asks, where its headers tell.
+fn asker(headers: &HeaderMap) -> Option<Wire> {
+    if headers.contains_key(&ANTHROPIC) {
+        return Some(Wire::Anthropic);
+    }
+    headers.contains_key(&GEMINI).then_some(Wire::Gemini)
 }
 
 impl PathFacts {
@@ -196,7 +208,7 @@ impl PathFacts {
     }
 
     fn model(mut self, path: &str, range: Range<usize>) -> Self {
-        self.model = path.get(range.clone()).map(|name| decode(name).into_boxed_str());
+        self.model = path.get(range.clone()).map(|name| decode(name).into());
         self.model_range = Some(range);
         self
     }

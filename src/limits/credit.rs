@@ -176,7 +176,7 @@ impl Credit {
     }
 
     /// Of what is left only our part is ours to save up: what all have saved up together would be more
-    /// than there is.
+    /// than there is. Something can always be saved up, or nothing would be sent ever again.
     fn keep_to(&mut self, left: u64) {
         self.burst = self.mean.max(left / u64::from(self.replicas)).max(1);
         self.level = self.level.min(signed(self.burst));
@@ -205,7 +205,7 @@ impl Credit {
     /// A request, a fiftieth of the limit, or our part of it, whichever is most: if there are not too
     /// many of us, all of these together fit.
     fn first_burst(&self, depth: u64) -> u64 {
-        self.mean.max(depth / 50).max(depth / u64::from(self.replicas)).min(depth)
+        self.mean.max(depth / 50).max(depth / u64::from(self.replicas)).min(depth).max(1)
     }
 
     fn refill(&mut self, now: Moment) {

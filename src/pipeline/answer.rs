@@ -4,17 +4,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::attempt::Carried;
 use super::entry::Errand;
 use super::exchange::Exchange;
+use super::headers::{self, Told};
 use super::outbound;
 use super::refusal::{Hint, Refusal};
 use super::relay::{self, Broken, Relay};
-use super::{headers, snapshot::Provider};
+use super::snapshot::Provider;
+use super::verdicts::Heard;
 use crate::callers::Warning;
 use crate::formats::{self, Meter, Plan, Refused, StoredId, Verdict, Wire};
 use crate::telemetry::Outcome;
@@ -110,16 +112,27 @@ pub(super) fn relay(
     errand: &Errand,
 ) -> Response<AnswerBody> {
     let Carried { heard, target, card, spending } = carried;
+    let Heard { mut head, read, rest, cut, judgement, .. } = *heard;
     let snapshot = std::sync::Arc::clone(&exchange.snapshot);
     let resolved = errand.resolved.targets.get(target);
     let provider = resolved.and_then(|target| snapshot.providers.get(target.provider));
-    let mut head = heard.head;
-    headers::strip_answer(&mut head.headers);
-    if !head.status.is_success() {
-        headers::spare_sleepers(&mut head.headers, exchange.clock.now().wall);
-    }
     let strips = provider.is_some_and(|provider| outbound::asks_usage(provider, errand));
-    let meter = meter(provider, errand, &head.headers, strips);
+    let told = Told::read(&head.headers);
+    let meter = meter(provider, errand, &told, strips);
+    if told.upload
+        && let Some(spending) = &spending
+    {
+        spending.remember(&StoredId::of_headers(&head.headers));
+    }
+    exchange.answered(head.status.as_u16(), told.request_id.cloned());
+    let length = told.content_length.map(length);
+    let unwanted = told.unwanted;
+    for name in &unwanted {
+        head.headers.remove(name);
+    }
+    if !head.status.is_success() {
+        headers::spare_sleepers(&mut head.headers, exchange.wall().wall);
+    }
     if snapshot.response_headers {
         let headers = &mut head.headers;
         if let Some(provider) = provider {
@@ -131,58 +144,53 @@ pub(super) fn relay(
         }
     }
     tell_effort(&exchange, &mut head.headers);
-    if strips {
-        head.headers.remove(CONTENT_LENGTH);
-    }
-    if let Some(spending) = &spending {
-        spending.remember(&StoredId::of_headers(&head.headers));
-    }
-    exchange.answered(head.status.as_u16(), &head.headers);
-    let outcome = if heard.judgement.verdict == Verdict::Ok {
+    let outcome = if judgement.verdict == Verdict::Ok {
         Outcome::Ok
     } else if head.status.is_client_error() {
         Outcome::ClientError
     } else {
         Outcome::UpstreamError
     };
-    let parts = relay::Parts {
-        head: heard.read,
-        body: heard.rest,
-        cut: heard.cut,
+    let relay = Relay::new(relay::Parts {
+        head: read,
+        body: rest,
+        cut,
         unchanged: !strips,
         meter,
         exchange,
         spending,
         outcome,
-    };
-    let relay = Relay::new(parts);
-    if !is_true_length(&head.headers, &relay) {
+    });
+    if length.is_some_and(|length| strips || !is_true(length, &relay)) {
         head.headers.remove(CONTENT_LENGTH);
     }
-    Response::from_parts(head, AnswerBody::Relayed(Box::new(relay)))
+    Response::from_parts(head, AnswerBody::Relayed(relay))
+}
+
+/// The length that a head tells; `None` if that is none.
+fn length(told: &HeaderValue) -> Option<u64> {
+    told.to_str().ok()?.parse().ok()
 }
 
 /// Whether the length that the head tells can stand: a wrong one would have the client take the next
 /// answer for the rest of this one. That of an answer without a body (`HEAD`) tells of another.
-fn is_true_length(headers: &HeaderMap, relay: &Relay) -> bool {
-    let Some(told) = headers.get(CONTENT_LENGTH) else { return true };
-    let told = told.to_str().ok().and_then(|told| told.parse::<u64>().ok());
-    relay.is_end_stream() || told.is_some() && told == relay.size_hint().exact()
+fn is_true(length: Option<u64>, relay: &Relay) -> bool {
+    relay.is_end_stream() || length.is_some() && length == relay.size_hint().exact()
 }
 
-fn meter(
+fn meter<'h>(
     provider: Option<&Provider>,
     errand: &Errand,
-    headers: &HeaderMap,
+    told: &Told<'h>,
     strip_usage: bool,
 ) -> Meter {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |value: Option<&'h HeaderValue>| value.and_then(|value| value.to_str().ok());
     Meter::new(&Plan {
         wire: errand.path.wire,
         endpoint: errand.path.endpoint,
         dialect: provider.map_or(formats::Dialect::Generic, |provider| provider.dialect),
-        content_type: text(CONTENT_TYPE),
-        content_encoding: text(CONTENT_ENCODING),
+        content_type: text(told.content_type),
+        content_encoding: text(told.content_encoding),
         strip_usage,
     })
 }

@@ -2,7 +2,7 @@
 //! until there is an answer for the client or nothing more to try.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::desk::{Card, Spending, Verdicted};
 use super::entry::{Errand, InBody};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, awaited};
 use super::giving_up;
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
@@ -29,7 +29,7 @@ use crate::upstream::{Fault, Phase, ResponseBody, SendError, Sent, Tunnel, Tunne
 #[derive(Debug)]
 pub(super) struct Carried {
     /// Its head and body, of which [`Heard::read`] was read already.
-    pub heard: Heard,
+    pub heard: Box<Heard>,
     /// Who gave it: the place of the target among the errand's.
     pub target: usize,
     /// Under which key.
@@ -39,12 +39,13 @@ pub(super) struct Carried {
 }
 
 /// What an errand brought back.
+#[expect(clippy::large_enum_variant, reason = "nearly every request ends in the large one")]
 #[derive(Debug)]
 pub(super) enum Answered {
     /// An answer.
-    Whole(Box<Carried>),
+    Whole(Carried),
     /// The provider's agreement to another protocol, and the bytes.
-    Upgraded(Response<()>, Tunnel),
+    Upgraded(Box<(Response<()>, Tunnel)>),
 }
 
 /// Carries an errand until there is an answer for the client.
@@ -57,7 +58,7 @@ pub(super) async fn carry(
     let mut trial = Trial::new(hall, exchange, parts, errand);
     loop {
         let Some(admitted) = trial.admit().await else {
-            return giving_up::decide(trial).map(|carried| Answered::Whole(Box::new(carried)));
+            return giving_up::decide(trial).map(Answered::Whole);
         };
         if let Some(answered) = trial.attempt(admitted).await? {
             return Ok(answered);
@@ -135,40 +136,28 @@ impl<'a> Trial<'a> {
         let index = self.errand.resolved.targets.get(target).map_or(0, |target| target.provider);
         let Some(provider) = snapshot.providers.get(index) else { return Ok(None) };
         self.turn_to(index, provider, target, &card);
-        let model = self.model(target);
-        let outbound = outbound::build(provider, model, &card, self.parts, self.errand)?;
-        let since = self.exchange.clock.moment();
-        let (upstream, begun) = (&self.hall.upstream, spending.begun());
-        let sent = if self.errand.upgrade {
-            begun.store(true, Ordering::Relaxed);
-            // Rare and large: boxed, so that every other request's future stays small.
-            Box::pin(upstream.tunnel(&provider.destination, outbound)).await
-        } else {
-            let sent = upstream.send_telling(&provider.destination, outbound, begun).await;
-            sent.map(Tunnelled::Refused)
-        };
-        let heard = match sent {
+        let model = model(self.errand, provider, target);
+        let what = (self.parts, self.errand);
+        let sending = send(self.hall, what, (provider, model), (&card, spending.begun()));
+        let (sent, span) = awaited(self.exchange.clock, sending).await;
+        self.exchange.was_away(span);
+        let heard = match sent? {
             Ok(Tunnelled::Refused(response)) => {
-                verdicts::hear(provider, response, model, &self.exchange.clock).await
+                verdicts::hear(provider, response, model, self.exchange).await
             }
             Ok(Tunnelled::Open(agreed, tunnel)) => {
-                self.exchange.was_away(since);
                 self.agreed(provider, &agreed, spending);
-                return Ok(Some(Answered::Upgraded(agreed, tunnel)));
+                return Ok(Some(Answered::Upgraded(Box::new((agreed, tunnel)))));
             }
-            Err(error) => {
-                self.exchange.was_away(since);
-                return self.unanswered(target, &error, spending);
-            }
+            Err(error) => return self.unanswered(target, &error, spending),
         };
-        self.exchange.was_away(since);
         let carried = Carried { heard, target, card, spending: Some(spending) };
-        Ok(self.weigh(carried).map(|carried| Answered::Whole(Box::new(carried))))
+        Ok(self.weigh(carried).map(Answered::Whole))
     }
 
     /// The provider agreed to another protocol: it counts a request, and tells no tokens.
     fn agreed(&mut self, provider: &Provider, agreed: &Response<()>, spending: Spending) {
-        let now = self.exchange.clock.now();
+        let now = self.exchange.wall();
         let samples = formats::levels(provider.dialect, agreed.headers(), now);
         let judgement = Judgement::of(Verdict::Ok);
         self.exchange.judged(&judgement, Some(agreed.status().as_u16()), &samples);
@@ -337,10 +326,33 @@ impl<'a> Trial<'a> {
 
     /// What the provider of that target calls the model.
     pub(super) fn model(&self, target: usize) -> Option<&str> {
-        let named = self.errand.resolved.targets.get(target)?.model.as_deref()?;
-        let deployed = self.provider(target)?.deployments.get(named);
-        Some(deployed.map_or(named, |deployment| &**deployment))
+        model(self.errand, self.provider(target)?, target)
     }
+}
+
+/// Sends a request to `provider`, where the model is called `model`, under the key on `card`.
+async fn send(
+    hall: &Hall,
+    (parts, errand): (&Parts, &Errand),
+    (provider, model): (&Provider, Option<&str>),
+    (card, begun): (&Card, &AtomicBool),
+) -> Result<Result<Tunnelled, SendError>, Refusal> {
+    let headers = outbound::headers(provider, card, parts, errand);
+    let outbound = outbound::build(provider, model, (card, &headers), parts, errand)?;
+    if errand.upgrade {
+        begun.store(true, Ordering::Relaxed);
+        // Rare and large: boxed, so that every other request's future stays small.
+        return Ok(Box::pin(hall.upstream.tunnel(&provider.destination, outbound)).await);
+    }
+    let sent = hall.upstream.send_telling(&provider.destination, outbound, begun).await;
+    Ok(sent.map(Tunnelled::Refused))
+}
+
+/// What that provider, the target's, calls the model.
+fn model<'e>(errand: &'e Errand, provider: &'e Provider, target: usize) -> Option<&'e str> {
+    let named = errand.resolved.targets.get(target)?.model.as_deref()?;
+    let deployed = provider.deployments.get(named);
+    Some(deployed.map_or(named, |deployment| &**deployment))
 }
 
 /// The head and body of an upstream answer.

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use smallvec::smallvec;
 
 use super::allowance;
 use super::bounds;
-use super::exchange::Exchange;
+use super::exchange::{self, Exchange};
 use super::intake::{self, Replay};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::{Provider, Snapshot};
@@ -19,6 +20,9 @@ use crate::serve::Incoming;
 
 /// A JSON body above this size is read by a thread beside the data thread.
 const READ_ASIDE: usize = 1024 * 1024;
+
+/// How the types of JSON end that have names of their own.
+const JSON_SUFFIX: &[u8] = b"+json";
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -180,9 +184,8 @@ async fn take_body(
     let snapshot = &exchange.snapshot;
     let most = snapshot.callers.max_body(&seen(path, parts, path.model.as_deref()));
     let most = most.min(snapshot.max_body);
-    let since = exchange.clock.moment();
-    let body = intake::gather(body, most).await;
-    exchange.was_away(since);
+    let (body, span) = exchange::awaited(exchange.clock, intake::gather(body, most)).await;
+    exchange.was_away(span);
     Ok(InBody::Whole(body?))
 }
 
@@ -207,8 +210,10 @@ fn is_json(path: &PathFacts, headers: &HeaderMap) -> bool {
     match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
         None => path.endpoint.is_known(),
         Some(kind) => {
-            let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            kind == "application/json" || kind.ends_with("+json")
+            let kind = kind.split(';').next().unwrap_or_default().trim().as_bytes();
+            let suffix = kind.len().checked_sub(JSON_SUFFIX.len()).and_then(|at| kind.get(at..));
+            kind.eq_ignore_ascii_case(b"application/json")
+                || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(JSON_SUFFIX))
         }
     }
 }
@@ -242,8 +247,8 @@ fn resolve(
     if let Door::Direct { .. } = door {
         let provider = parts.uri.path().split('/').nth(1).unwrap_or_default();
         let provider = snapshot.routes.provider(provider).unwrap_or_default();
-        let target = Target { provider, model: model.map(Into::into) };
-        return Ok(Resolved { targets: vec![target], alias: false });
+        let target = Target { provider, model: facts.model.clone() };
+        return Ok(Resolved { targets: smallvec![target], alias: false });
     }
     if snapshot.providers.is_empty() {
         return Err(keyless());
@@ -251,9 +256,11 @@ fn resolve(
     if model.is_none()
         && let Some(provider) = made_by(snapshot, path.wire, facts)
     {
-        return Ok(Resolved { targets: vec![Target { provider, model: None }], alias: false });
+        let target = Target { provider, model: None };
+        return Ok(Resolved { targets: smallvec![target], alias: false });
     }
-    snapshot.routes.resolve(model, path.wire, fastrand::u64(..)).map_err(|astray| match astray {
+    let resolved = snapshot.routes.resolve(facts.model.as_ref(), path.wire, fastrand::u64(..));
+    resolved.map_err(|astray| match astray {
         Astray::NoProvider(wire) => Refusal::new(
             Reason::UnknownProvider,
             format!(

@@ -1,13 +1,16 @@
 //! What is known of one request so far, and what is written down of it when it ends.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderValue, Method, Uri};
 use smallvec::SmallVec;
 
-use super::answer::names::{ANTHROPIC_REQUEST_ID, REQUEST_ID, TRACE};
+use super::answer::names::{REQUEST_ID, TRACE};
 use super::purse::Held;
 use super::refusal::Refusal;
 use super::snapshot::Snapshot;
@@ -30,6 +33,9 @@ pub struct Exchange {
     pub clock: Clock,
     /// When its head had arrived.
     pub arrived: Now,
+    /// When the clock was last read: reading it costs as much as many a decision that wants to know
+    /// the time, and between two waits next to none passes.
+    pub now: Moment,
     /// The last moment at which it may be sent, or sent again.
     pub deadline: Moment,
     /// The place of the caller's rule.
@@ -60,6 +66,7 @@ pub struct Exchange {
     /// What would have been done to it, a bit for each.
     would: u8,
     first_byte: Option<Duration>,
+    holds_copies: bool,
     closed: bool,
 }
 
@@ -93,6 +100,7 @@ impl Exchange {
             caller,
             terms,
             deadline: arrived.at + terms.max_wait,
+            now: arrived.at,
             arrived,
             clock,
             attempts: 0,
@@ -112,6 +120,7 @@ impl Exchange {
             refusal: "",
             would: 0,
             first_byte: None,
+            holds_copies: false,
             closed: false,
             snapshot,
         }
@@ -129,9 +138,23 @@ impl Exchange {
         self.deadline.since(self.clock.moment())
     }
 
+    /// Reads the clock.
+    pub fn tick(&mut self) -> Moment {
+        self.now = self.clock.moment();
+        self.now
+    }
+
+    /// Both clocks as of the last reading.
+    pub fn wall(&self) -> Now {
+        Now { at: self.now, wall: self.arrived.wall_at(self.now) }
+    }
+
     /// Notes time that was not ours.
-    pub fn was_away(&mut self, since: Moment) {
-        self.away += self.clock.moment().since(since);
+    pub fn was_away(&mut self, span: Option<Span>) {
+        if let Some(Span { from, until }) = span {
+            self.away += until.since(from);
+            self.now = until;
+        }
     }
 
     /// Notes time spent waiting for capacity.
@@ -173,7 +196,7 @@ impl Exchange {
         if !matches!(judgement.verdict, Verdict::Ok) {
             self.failures.push((Arc::clone(lane), judgement.verdict));
         }
-        let now = self.clock.moment();
+        let now = self.now;
         self.last = Some(Last {
             verdict: judgement.verdict,
             status,
@@ -183,27 +206,43 @@ impl Exchange {
         });
     }
 
-    /// Notes that the answer's head is on its way to the client.
-    pub fn answered(&mut self, status: u16, headers: &HeaderMap) {
+    /// Notes that the answer's head is on its way to the client, and the provider's id for it.
+    pub fn answered(&mut self, status: u16, request_id: Option<HeaderValue>) {
         self.status = status;
-        let took = self.clock.moment().since(self.arrived.at);
+        let took = self.tick().since(self.arrived.at);
         let metrics = self.snapshot.sheet.metrics();
         metrics.overhead.observe(took.saturating_sub(self.away).as_secs_f64());
         if self.queued > Duration::ZERO {
             metrics.queue_wait.observe(self.queued.as_secs_f64());
         }
-        let id = headers.get(REQUEST_ID).or_else(|| headers.get(ANTHROPIC_REQUEST_ID));
-        if let Some(id) = id {
-            self.request_id = Some(id.clone());
-        }
+        self.request_id = request_id.or_else(|| self.request_id.take());
     }
 
-    /// Notes that the first byte of an answer's body is on its way to the client.
-    pub fn first_byte(&mut self) {
-        if self.first_byte.is_none() {
-            let took = self.clock.moment().since(self.arrived.at);
-            self.first_byte = Some(took);
-            self.snapshot.sheet.metrics().time_to_first_token.observe(took.as_secs_f64());
+    /// Notes that the first byte of an answer's body is on its way to the client. False if it was
+    /// before.
+    pub fn first_byte(&mut self) -> bool {
+        if self.first_byte.is_some() {
+            return false;
+        }
+        let took = self.tick().since(self.arrived.at);
+        self.first_byte = Some(took);
+        self.snapshot.sheet.metrics().time_to_first_token.observe(took.as_secs_f64());
+        true
+    }
+
+    /// Copies what is remembered of the heads, so that the buffers in which they came can go: an
+    /// answer may flow for long.
+    pub fn let_go(&mut self) {
+        if std::mem::replace(&mut self.holds_copies, true) {
+            return;
+        }
+        for value in [&mut self.request_id, &mut self.trace].into_iter().flatten() {
+            if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+                *value = copy;
+            }
+        }
+        if let Ok(path) = Uri::try_from(self.uri.path()) {
+            self.uri = path;
         }
     }
 
@@ -212,7 +251,7 @@ impl Exchange {
         self.refusal = refusal.reason.row().code;
         self.request_id = Some(request_id);
         self.snapshot.sheet.metrics().refusals.with_label_values(&[self.refusal]).inc();
-        self.answered(status, &HeaderMap::new());
+        self.answered(status, None);
         self.close(Outcome::Refused, Ending::default());
     }
 
@@ -232,12 +271,12 @@ impl Exchange {
         }
     }
 
-    /// Writes down how it ended. Only the first time counts.
+    /// Writes down how it ended, when the clock was last read. Only the first time counts.
     pub fn close(&mut self, outcome: Outcome, ending: Ending<'_>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let duration = self.clock.moment().since(self.arrived.at);
+        let duration = self.now.since(self.arrived.at);
         self.snapshot.sheet.metrics().request_duration.observe(duration.as_secs_f64());
         let lane = self.lane.take().unwrap_or_else(|| self.snapshot.no_lane(self.caller));
         lane.request(outcome);
@@ -340,6 +379,27 @@ impl Exchange {
     }
 }
 
+/// A span of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Its beginning.
+    pub from: Moment,
+    /// Its end.
+    pub until: Moment,
+}
+
+/// Waits for `future`, and tells how long that took. What it does at once is our own work: that is no
+/// wait, and the clock is not read for it.
+pub(super) async fn awaited<F: Future>(clock: Clock, future: F) -> (F::Output, Option<Span>) {
+    let mut future = pin!(future);
+    if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        return (output, None);
+    }
+    let from = clock.moment();
+    let output = future.await;
+    (output, Some(Span { from, until: clock.moment() }))
+}
+
 /// The sample with the least left, of its own limit.
 fn tightest(samples: &[Sample]) -> Option<Sample> {
     let permille = |sample: &Sample| {
@@ -351,6 +411,9 @@ fn tightest(samples: &[Sample]) -> Option<Sample> {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.close(Outcome::Cancelled, Ending { word: "cancelled", ..Ending::default() });
+        if !self.closed {
+            self.tick();
+            self.close(Outcome::Cancelled, Ending { word: "cancelled", ..Ending::default() });
+        }
     }
 }

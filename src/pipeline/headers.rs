@@ -6,12 +6,16 @@ use smallvec::SmallVec;
 
 use super::refusal::LONGEST_RETRY_AFTER;
 use crate::formats::delay;
+use crate::upstream::Field;
 
 /// The wait in milliseconds, which OpenAI's and Anthropic's SDKs look at first.
 pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// Whether to come back at all, which outweighs the status for the same SDKs.
 pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Headers of a request on their way out, as many as an SDK sends.
+pub(super) type Fields<'h> = SmallVec<[Field<'h>; 24]>;
 
 /// The prefix of headers that are ours.
 const OURS: &str = "x-keyweir-";
@@ -50,16 +54,117 @@ fn is_private(name: &str) -> bool {
     ) || name.starts_with(OURS)
 }
 
-/// Leaves of a client's headers what its provider may see.
-pub(super) fn strip_request(headers: &mut HeaderMap) {
-    strip(headers, |name| is_hop(name) || is_private(name));
+/// Which encodings of its answer a provider may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encodings {
+    /// Those that the client takes.
+    AsAsked,
+    /// `gzip` of them, for that is what the meter can read along.
+    Readable,
+    /// None, for the answer's body has to be changed.
+    Identity,
+}
+
+/// What a provider may see of a client's headers. They are looked at in one walk, and none is looked up
+/// or copied.
+pub(super) fn pass(headers: &HeaderMap, encodings: Encodings) -> Fields<'_> {
+    let mut passing = Fields::new();
+    let mut named: SmallVec<[&str; 2]> = SmallVec::new();
+    for (name, value) in headers {
+        if *name == CONNECTION {
+            named.extend(items(value).filter(|item| !is_hop(item)));
+        }
+        if is_hop(name.as_str()) || is_private(name.as_str()) {
+            continue;
+        }
+        let narrowed = *name == ACCEPT_ENCODING && encodings != Encodings::AsAsked;
+        passing.push((name, if narrowed { narrow(value, encodings) } else { value }));
+    }
+    if !named.is_empty() {
+        let is_named = |name: &HeaderName| named.iter().any(|item| name == *item);
+        passing.retain(|(name, _)| !is_named(name));
+    }
+    passing
+}
+
+/// Puts a header in the place of those of that name.
+pub(super) fn set<'h>(fields: &mut Fields<'h>, name: &'h HeaderName, value: &'h HeaderValue) {
+    fields.retain(|(known, _)| *known != name);
+    fields.push((name, value));
+}
+
+/// Adds a header unless there is one of that name.
+pub(super) fn set_default<'h>(
+    fields: &mut Fields<'h>,
+    name: &'h HeaderName,
+    value: &'h HeaderValue,
+) {
+    if !fields.iter().any(|(known, _)| *known == name) {
+        fields.push((name, value));
+    }
+}
+
+/// Of the encodings that a client takes, one that the meter can read, or none at all.
+fn narrow(asked: &HeaderValue, encodings: Encodings) -> &'static HeaderValue {
+    static GZIP: HeaderValue = HeaderValue::from_static("gzip");
+    static IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+    let gzip = asked.to_str().is_ok_and(|asked| asked.contains("gzip"));
+    if gzip && encodings == Encodings::Readable { &GZIP } else { &IDENTITY }
+}
+
+/// What is to be known of a provider's headers. It is found in one walk, for a look-up costs as much as
+/// several steps of that.
+#[derive(Debug, Default)]
+pub(super) struct Told<'h> {
+    pub content_type: Option<&'h HeaderValue>,
+    pub content_encoding: Option<&'h HeaderValue>,
+    pub content_length: Option<&'h HeaderValue>,
+    /// The provider's id for the request.
+    pub request_id: Option<&'h HeaderValue>,
+    /// Whether an upload has begun.
+    pub upload: bool,
+    /// What the client must not see: what belongs to the connection, and what pretends to be ours.
+    pub unwanted: SmallVec<[HeaderName; 4]>,
+}
+
+impl<'h> Told<'h> {
+    /// Reads the headers of an answer. Of a repeated one the first counts.
+    pub(super) fn read(headers: &'h HeaderMap) -> Self {
+        let mut told = Self::default();
+        let mut anthropic_request_id = None;
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "content-type" => &mut told.content_type,
+                "content-encoding" => &mut told.content_encoding,
+                "content-length" => &mut told.content_length,
+                "x-request-id" => &mut told.request_id,
+                "request-id" => &mut anthropic_request_id,
+                "x-goog-upload-url" => {
+                    told.upload = true;
+                    continue;
+                }
+                text if is_hop(text) || text.starts_with(OURS) => {
+                    told.unwanted.push(name.clone());
+                    continue;
+                }
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        told.request_id = told.request_id.or(anthropic_request_id);
+        if told.unwanted.contains(&CONNECTION) {
+            let values = headers.get_all(CONNECTION).into_iter();
+            told.unwanted.extend(values.flat_map(items).filter_map(|item| item.parse().ok()));
+        }
+        told
+    }
 }
 
 /// Leaves of a provider's headers what the client may see.
-pub(super) fn strip_answer(headers: &mut HeaderMap) {
-    strip(headers, is_hop);
-    // Nobody but Keyweir speaks in its name.
-    strip_ours(headers);
+pub(super) fn strip(headers: &mut HeaderMap) {
+    for name in &Told::read(headers).unwanted {
+        headers.remove(name);
+    }
 }
 
 /// Says "do not retry" in the place of a wait that no client should sleep for: some SDKs would, for
@@ -74,15 +179,6 @@ pub(super) fn spare_sleepers(headers: &mut HeaderMap, wall: Timestamp) {
         headers.remove(RETRY_AFTER);
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-}
-
-/// Leaves `gzip` of the encodings that a client takes, for that is what the meter can read along;
-/// `identity` where the answer's body has to be changed.
-pub(super) fn narrow_encodings(headers: &mut HeaderMap, changed: bool) {
-    let Some(asked) = headers.get(ACCEPT_ENCODING) else { return };
-    let gzip = asked.to_str().is_ok_and(|asked| asked.contains("gzip"));
-    let narrowed = if gzip && !changed { "gzip" } else { "identity" };
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(narrowed));
 }
 
 /// The query without the `key` that Gemini's clients may put there.
@@ -103,32 +199,10 @@ fn is_key(pair: &str) -> bool {
     spelt.iter().fold(name.to_owned(), |name, (code, letter)| name.replace(code, letter)) == "key"
 }
 
-fn strip_ours(headers: &mut HeaderMap) {
-    if headers.keys().any(|name| name.as_str().starts_with(OURS)) {
-        let ours: Vec<_> =
-            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
-        for name in ours {
-            headers.remove(name);
-        }
-    }
-}
-
-/// Takes out what is unwanted, and what `Connection` names. Most headers stay, so they are looked
-/// at in one walk and none is looked up.
-fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let mut gone: SmallVec<[HeaderName; 8]> =
-        headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
-    if gone.contains(&CONNECTION) {
-        gone.extend(named_by_connection(headers));
-    }
-    for name in &gone {
-        headers.remove(name);
-    }
-}
-
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+/// The items of a list.
+fn items(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    let list = value.to_str().unwrap_or_default();
+    list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 #[cfg(test)]
@@ -141,6 +215,13 @@ mod tests {
         names
     }
 
+    fn passed(headers: &HeaderMap) -> Vec<&str> {
+        let fields = pass(headers, Encodings::AsAsked);
+        let mut names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = pairs.iter();
         pairs.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
@@ -148,7 +229,7 @@ mod tests {
 
     #[test]
     fn no_form_of_the_client_s_credential_passes() {
-        let mut map = headers(&[
+        let map = headers(&[
             ("authorization", "Bearer a"),
             ("x-api-key", "b"),
             ("api-key", "c"),
@@ -161,8 +242,7 @@ mod tests {
             ("content-type", "application/json"),
             ("anthropic-beta", "x"),
         ]);
-        strip_request(&mut map);
-        assert_eq!(names(&map), ["anthropic-beta", "content-type"]);
+        assert_eq!(passed(&map), ["anthropic-beta", "content-type"]);
         assert_eq!(strip_query("alt=sse&key=AIza&x=1").as_deref(), Some("alt=sse&x=1"));
         assert_eq!(strip_query("key=AIza").as_deref(), Some(""));
         assert_eq!(strip_query("%6Be%79=AIza&a=%20").as_deref(), Some("a=%20"));
@@ -178,9 +258,41 @@ mod tests {
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
             ("x-request-id", "r"),
+            ("x-keyweir-key", "forged"),
         ]);
-        strip_answer(&mut map);
+        assert_eq!(passed(&map), ["x-request-id"]);
+        strip(&mut map);
         assert_eq!(names(&map), ["x-request-id"]);
+    }
+
+    #[test]
+    fn what_is_to_be_known_of_an_answer_is_told_once() {
+        let mut map = headers(&[
+            ("content-type", "text/event-stream"),
+            ("request-id", "req_a"),
+            ("x-goog-upload-url", "https://x/?upload_id=1"),
+        ]);
+        map.append("content-type", HeaderValue::from_static("text/plain"));
+        let told = Told::read(&map);
+        assert_eq!(told.content_type.unwrap(), "text/event-stream");
+        assert_eq!(told.request_id.unwrap(), "req_a");
+        assert!(told.upload && told.content_length.is_none() && told.unwanted.is_empty());
+        let both = headers(&[("request-id", "a"), ("x-request-id", "b")]);
+        assert_eq!(Told::read(&both).request_id.unwrap(), "b");
+    }
+
+    #[test]
+    fn of_repeated_headers_all_pass_and_of_those_that_are_set_one_is_left() {
+        let mut map = headers(&[("x-a", "1"), ("x-b", "2")]);
+        map.append("x-a", HeaderValue::from_static("3"));
+        let (name, value) = (HeaderName::from_static("x-a"), HeaderValue::from_static("4"));
+        let mut fields = pass(&map, Encodings::AsAsked);
+        assert_eq!(fields.len(), 3);
+        set_default(&mut fields, &name, &value);
+        assert_eq!(fields.len(), 3);
+        set(&mut fields, &name, &value);
+        let (known, other) = (HeaderName::from_static("x-b"), HeaderValue::from_static("2"));
+        assert_eq!(fields.as_slice(), [(&known, &other), (&name, &value)]);
     }
 
     #[test]
@@ -207,17 +319,18 @@ mod tests {
 
     #[test]
     fn only_encodings_that_can_be_read_along_are_asked_for() {
-        for (asked, changed, narrowed) in [
-            ("gzip, deflate, br, zstd", false, "gzip"),
-            ("gzip, deflate", true, "identity"),
-            ("br", false, "identity"),
+        for (asked, encodings, narrowed) in [
+            ("gzip, deflate, br, zstd", Encodings::Readable, "gzip"),
+            ("gzip, deflate", Encodings::Identity, "identity"),
+            ("br", Encodings::Readable, "identity"),
+            ("br", Encodings::AsAsked, "br"),
         ] {
-            let mut map = headers(&[("accept-encoding", asked)]);
-            narrow_encodings(&mut map, changed);
-            assert_eq!(map[ACCEPT_ENCODING], narrowed);
+            let map = headers(&[("accept-encoding", asked)]);
+            assert_eq!(pass(&map, encodings)[0].1, narrowed);
         }
-        let mut none = HeaderMap::new();
-        narrow_encodings(&mut none, true);
-        assert!(none.is_empty(), "who asks for none gets none");
+        assert!(
+            pass(&HeaderMap::new(), Encodings::Identity).is_empty(),
+            "who asks for none gets none"
+        );
     }
 }

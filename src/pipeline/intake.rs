@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -32,7 +32,9 @@ pub(super) async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refus
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(piece) = next_piece(&mut body).await? {
+    while !body.is_end_stream()
+        && let Some(piece) = next_piece(&mut body).await?
+    {
         let total = first.len() as u64 + rest.len() as u64 + piece.len() as u64;
         if total > most {
             return Err(too_large(most));
@@ -54,7 +56,12 @@ pub(super) async fn gather(mut body: Incoming, most: u64) -> Result<Bytes, Refus
 
 async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame = match tokio::time::timeout(PAUSE, body.frame()).await {
+        let frame = match poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await {
+            Poll::Ready(frame) => Ok(frame),
+            // A pause is timed, and what has come already costs neither a timer nor the room for one.
+            Poll::Pending => Box::pin(tokio::time::timeout(PAUSE, body.frame())).await,
+        };
+        let frame = match frame {
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => return Ok(None),
             Ok(Some(Err(_))) => return Err(unreadable("the body ended before it was complete")),

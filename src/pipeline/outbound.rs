@@ -1,31 +1,57 @@
 //! A request as one provider is sent it: its path, its headers, its body.
 
-use http::header::USER_AGENT;
+use std::borrow::Cow;
+
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 use super::desk::Card;
 use super::entry::{Door, Errand, InBody};
-use super::headers;
+use super::headers::{self, Encodings, Fields};
 use super::refusal::{Reason, Refusal};
 use super::snapshot::Provider;
 use crate::formats::{self, Dialect, Edit, Endpoint, Wire};
-use crate::upstream::{OutBody, Outbound};
+use crate::upstream::{Field, OutBody, Outbound};
+
+/// The headers for `provider` under the key on `card`.
+pub(super) fn headers<'h>(
+    provider: &'h Provider,
+    card: &'h Card,
+    parts: &'h Parts,
+    errand: &Errand,
+) -> Fields<'h> {
+    static USER_AGENT: HeaderName = header::USER_AGENT;
+    static OURS: HeaderValue = HeaderValue::from_static("keyweir");
+    let encodings = match errand.path.endpoint.is_known() {
+        true if asks_usage(provider, errand) => Encodings::Identity,
+        true => Encodings::Readable,
+        false => Encodings::AsAsked,
+    };
+    let mut fields = headers::pass(&parts.headers, encodings);
+    for (name, value) in &provider.headers {
+        headers::set_default(&mut fields, name, value);
+    }
+    for (name, value) in &card.headers {
+        headers::set(&mut fields, name, value);
+    }
+    headers::set_default(&mut fields, &USER_AGENT, &OURS);
+    fields
+}
 
 /// The request for `provider`, where the model is called `model`, under the key on `card`.
 pub(super) fn build<'c>(
     provider: &Provider,
     model: Option<&str>,
-    card: &'c Card,
+    (card, headers): (&'c Card, &'c [Field<'c>]),
     parts: &Parts,
     errand: &Errand,
 ) -> Result<Outbound<'c>, Refusal> {
     Ok(Outbound {
         method: parts.method.clone(),
         path: path(provider, model, parts, errand)?,
-        headers: headers(provider, card, parts, errand),
+        headers,
         body: body(provider, model, errand),
         credential: card.credential.as_ref(),
     })
@@ -43,31 +69,51 @@ fn path(
     parts: &Parts,
     errand: &Errand,
 ) -> Result<PathAndQuery, Refusal> {
+    let asked = parts.uri.path();
     let path = match errand.door {
         Door::Direct { prefix } => {
-            let rest = parts.uri.path().get(prefix..).unwrap_or_default();
+            let rest = asked.get(prefix..).unwrap_or_default();
             // `/openai` alone is the base URL itself.
             let rest = if rest.is_empty() { "/" } else { rest };
-            [&*provider.base_path, rest].concat()
+            join(asked, [&provider.base_path, "", rest])
         }
-        Door::Unified => unified_path(provider, model, parts.uri.path(), errand),
+        Door::Unified => unified_path(provider, model, asked, errand),
     };
-    let query = parts.uri.query().map(|query| {
-        headers::strip_query(query).map_or_else(|| query.into(), std::borrow::Cow::Owned)
-    });
-    let whole = match query.filter(|query: &std::borrow::Cow<'_, str>| !query.is_empty()) {
-        Some(query) if path.contains('?') => [&*path, "&", &*query].concat(),
-        Some(query) => [&*path, "?", &*query].concat(),
-        None => path,
+    let query = parts
+        .uri
+        .query()
+        .map(|query| headers::strip_query(query).map_or(Cow::Borrowed(query), Cow::Owned));
+    let whole = match (path, query) {
+        // Neither was changed.
+        (Cow::Borrowed(_), None | Some(Cow::Borrowed(_)))
+            if let Some(same) = parts.uri.path_and_query() =>
+        {
+            return Ok(same.clone());
+        }
+        (path, None) => path.into_owned(),
+        (path, Some(query)) if query.is_empty() => path.into_owned(),
+        (path, Some(query)) if path.contains('?') => [&*path, "&", &*query].concat(),
+        (path, Some(query)) => [&*path, "?", &*query].concat(),
     };
     PathAndQuery::try_from(whole)
         .map_err(|_| Refusal::new(Reason::InvalidRequest, "the path cannot be forwarded"))
 }
 
+/// The pieces in a row, which are the path that was asked for more often than not.
+fn join<'p>(asked: &'p str, pieces: [&str; 3]) -> Cow<'p, str> {
+    let rest = pieces.iter().try_fold(asked, |rest, piece| rest.strip_prefix(*piece));
+    if rest == Some("") { Cow::Borrowed(asked) } else { Cow::Owned(pieces.concat()) }
+}
+
 /// The unified door's path as the provider has it.
-fn unified_path(provider: &Provider, model: Option<&str>, path: &str, errand: &Errand) -> String {
+fn unified_path<'p>(
+    provider: &Provider,
+    model: Option<&str>,
+    path: &'p str,
+    errand: &Errand,
+) -> Cow<'p, str> {
     if errand.path.wire == Wire::Gemini {
-        return [&*provider.base_path, &renamed(path, model, errand)].concat();
+        return Cow::Owned([&*provider.base_path, &renamed(path, model, errand)].concat());
     }
     let rest = path.strip_prefix("/v1").unwrap_or(path);
     if provider.dialect == Dialect::Azure
@@ -75,9 +121,10 @@ fn unified_path(provider: &Provider, model: Option<&str>, path: &str, errand: &E
         && deployed(errand.path.endpoint)
     {
         let base = &provider.base_path;
-        return format!("{base}/openai/deployments/{model}{rest}?api-version={version}");
+        let path = format!("{base}/openai/deployments/{model}{rest}?api-version={version}");
+        return Cow::Owned(path);
     }
-    [&*provider.base_path, provider.door(errand.path.wire), rest].concat()
+    join(path, [&provider.base_path, provider.door(errand.path.wire), rest])
 }
 
 /// Operations that classic Azure serves under a deployment's path (openai-python, `lib/azure.py`).
@@ -92,21 +139,6 @@ fn renamed(path: &str, model: Option<&str>, errand: &Errand) -> String {
     };
     let (before, after) = (path.get(..range.start), path.get(range.end..));
     [before.unwrap_or_default(), model, after.unwrap_or_default()].concat()
-}
-
-fn headers(provider: &Provider, card: &Card, parts: &Parts, errand: &Errand) -> HeaderMap {
-    let mut map = parts.headers.clone();
-    if errand.path.endpoint.is_known() {
-        headers::narrow_encodings(&mut map, asks_usage(provider, errand));
-    }
-    for (name, value) in &provider.headers {
-        map.entry(name).or_insert_with(|| value.clone());
-    }
-    for (name, value) in &card.headers {
-        map.insert(name, value.clone());
-    }
-    map.entry(USER_AGENT).or_insert(HeaderValue::from_static("keyweir"));
-    map
 }
 
 fn body(provider: &Provider, model: Option<&str>, errand: &Errand) -> OutBody {

@@ -36,24 +36,25 @@ pub(super) fn open(
     (tasks, connections): (&Tasks, &Connections),
     mut exchange: Exchange,
     parts: &mut Parts,
-    agreed: Response<()>,
-    mut tunnel: Tunnel,
+    (agreed, mut tunnel): (Response<()>, Tunnel),
 ) -> Response<AnswerBody> {
     let client = parts.extensions.remove::<OnUpgrade>();
     let (mut head, ()) = agreed.into_parts();
     let upgrade = head.headers.get(header::UPGRADE).cloned();
-    headers::strip_answer(&mut head.headers);
+    let request_id = headers::Told::read(&head.headers).request_id.cloned();
+    headers::strip(&mut head.headers);
     head.status = StatusCode::SWITCHING_PROTOCOLS;
     if let Some(protocol) = upgrade {
         head.headers.insert(header::UPGRADE, protocol);
     }
     head.headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
-    exchange.answered(head.status.as_u16(), &head.headers);
+    exchange.answered(head.status.as_u16(), request_id);
     let counted = connections.open();
     drop(tasks.spawn(async move {
         let copied = copy(client, &mut tunnel).await.is_some();
         let (outcome, word) =
             if copied { (Outcome::Ok, "complete") } else { (Outcome::Cancelled, "cut") };
+        exchange.tick();
         exchange.close(outcome, Ending { usage: None, word });
         drop(counted);
     }));

@@ -7,9 +7,9 @@ use http::response::Parts;
 use http_body_util::BodyExt;
 
 use super::attempt::Answer;
+use super::exchange::{Exchange, awaited};
 use super::snapshot::Provider;
 use crate::formats::{self, Evidence, Judgement, Samples, Verdict};
-use crate::lifecycle::Clock;
 use crate::upstream::{BodyError, ResponseBody};
 
 /// What is read of an answer that is no success, in bytes: more than any provider's error.
@@ -36,19 +36,23 @@ pub(super) struct Heard {
 }
 
 /// Hears an answer: a success by its head alone, anything else with its body, or as much of it as
-/// comes in time.
+/// comes in time. The clock was read when its head had come.
 pub(super) async fn hear(
     provider: &Provider,
     answer: Answer,
     model: Option<&str>,
-    clock: &Clock,
-) -> Heard {
+    exchange: &mut Exchange,
+) -> Box<Heard> {
     let (head, mut rest) = answer.into_parts();
     let status = head.status;
-    let good = status.is_success() || status.is_informational();
-    let (read, hearing) =
-        if good { (Bytes::new(), Hearing::Whole) } else { read_evidence(&mut rest).await };
-    let now = clock.now();
+    let (mut read, mut hearing) = (Bytes::new(), Hearing::Whole);
+    if !status.is_success() && !status.is_informational() {
+        let reading = Box::pin(read_evidence(&mut rest));
+        let (evidence, span) = awaited(exchange.clock, reading).await;
+        exchange.was_away(span);
+        (read, hearing) = evidence;
+    }
+    let now = exchange.wall();
     let evidence = Evidence { status, headers: &head.headers, body: &read, model };
     let mut judgement = formats::judge(provider.dialect, &evidence, now);
     if !matches!(hearing, Hearing::Whole) && judgement.verdict == Verdict::RequestInvalid {
@@ -57,7 +61,7 @@ pub(super) async fn hear(
     }
     let samples = formats::levels(provider.dialect, &head.headers, now);
     let cut = if let Hearing::Cut(error) = hearing { Some(error) } else { None };
-    Heard { head, read, rest, cut, judgement, samples }
+    Box::new(Heard { head, read, rest, cut, judgement, samples })
 }
 
 /// How the hearing of a body ended.

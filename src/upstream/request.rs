@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body::Body;
 
 use super::body::OutBody;
@@ -12,6 +12,10 @@ use super::credential::Credential;
 use super::destination::Destination;
 use super::error::SendError;
 use super::http2::{Progress, Sending};
+
+/// A header, borrowed from whoever set it: nothing of a request's headers is copied before they are
+/// written.
+pub type Field<'a> = (&'a HeaderName, &'a HeaderValue);
 
 /// A request to be sent.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ pub struct Outbound<'a> {
     pub path: PathAndQuery,
     /// Its end-to-end headers (RFC 9110 section 7.6.1), without the client's credential. Length,
     /// framing, `Host` and the provider's credential are put on here, over what they hold.
-    pub headers: HeaderMap,
+    pub headers: &'a [Field<'a>],
     /// Its body.
     pub body: OutBody,
     /// The key it is sent with, if the provider needs one.
@@ -44,12 +48,11 @@ impl Outbound<'_> {
         destination: &Destination,
         progress: &Arc<Progress>,
     ) -> Option<(Request<()>, Sending)> {
-        let mut headers = mem::take(&mut self.headers);
-        for name in CONNECTION_HEADERS {
-            headers.remove(name);
-        }
-        if headers.get(header::TE).is_some_and(|value| value != "trailers") {
-            headers.remove(header::TE);
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + OURS);
+        for (name, value) in self.headers {
+            if passes_http2(name, value) {
+                headers.append(*name, (*value).clone());
+            }
         }
         if let Some(credential) = self.credential {
             credential.put_on(&mut headers);
@@ -72,17 +75,19 @@ impl Outbound<'_> {
     }
 }
 
-/// HTTP/2 has none of these (RFC 9113 section 8.2.2), `:authority` for `Host`, and a length of its
-/// own reckoning.
-const CONNECTION_HEADERS: [header::HeaderName; 7] = [
-    header::HOST,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::HeaderName::from_static("keep-alive"),
-    header::HeaderName::from_static("proxy-connection"),
-];
+/// Headers that are put on over those of a request: credential and length.
+const OURS: usize = 2;
+
+/// HTTP/2 has no headers of a connection (RFC 9113 section 8.2.2), `:authority` for `Host`, and a
+/// length of its own reckoning.
+fn passes_http2(name: &HeaderName, value: &HeaderValue) -> bool {
+    match name.as_str() {
+        "host" | "connection" | "content-length" | "transfer-encoding" | "upgrade"
+        | "keep-alive" | "proxy-connection" => false,
+        "te" => value == "trailers",
+        _ => true,
+    }
+}
 
 /// Methods whose requests tell their length even when it is zero (RFC 9110 section 8.6).
 pub(super) fn means_body(method: &Method) -> bool {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use keyweir::formats::Auth;
 use keyweir::keys::Secret;
-use keyweir::upstream::{BoxError, Credential, OutBody, Sent, Upstream};
+use keyweir::upstream::{BoxError, Credential, OutBody, Outbound, Sent, Upstream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -198,8 +198,7 @@ async fn the_credential_and_the_host_are_put_on_and_lengths_are_ours() {
     })
     .await;
     let key = Credential::new(&Auth::Bearer, &Secret::new("sk-1")).unwrap();
-    let mut outbound = post("/v1/x?y=z", Bytes::from_static(b"hello"));
-    outbound.headers = HeaderMap::from_iter(
+    let headers = HeaderMap::from_iter(
         [
             ("content-length", "999"),
             ("transfer-encoding", "chunked"),
@@ -208,7 +207,9 @@ async fn the_credential_and_the_host_are_put_on_and_lengths_are_ours() {
         ]
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
     );
-    outbound.credential = Some(&key);
+    let headers = fields(&headers);
+    let outbound = post("/v1/x?y=z", Bytes::from_static(b"hello"));
+    let outbound = Outbound { headers: &headers, credential: Some(&key), ..outbound };
     let response = Upstream::new().send(&to(server.plain()), outbound).await.unwrap();
     let seen = read(response).await.unwrap();
     let host = format!("(\"host\", \"127.0.0.1:{}\")", server.at.port());
@@ -240,8 +241,9 @@ async fn a_streamed_body_flows_through_with_its_trailers() {
     let body = futures_util::stream::unfold(body, async |mut body| {
         body.recv().await.map(|frame| (frame, body))
     });
-    let mut outbound = post("/", OutBody::Stream(Box::pin(StreamBody::new(body))));
-    outbound.headers.insert("trailer", HeaderValue::from_static("x-end"));
+    let trailer = HeaderValue::from_static("x-end");
+    let outbound = post("/", OutBody::Stream(Box::pin(StreamBody::new(body))));
+    let outbound = Outbound { headers: &[(&header::TRAILER, &trailer)], ..outbound };
     let response = Upstream::new().send(&to(server.plain()), outbound).await.unwrap();
     assert_eq!(read(response).await.unwrap(), "true Some(\"yes\") 1000000");
 }

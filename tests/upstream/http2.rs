@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use http::{HeaderValue, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use keyweir::upstream::{BodyFault, BoxError, Fault, OutBody, Sent, Upstream};
+use keyweir::upstream::{BodyFault, BoxError, Fault, OutBody, Outbound, Sent, Upstream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -119,8 +120,9 @@ async fn bodies_and_trailers_go_both_ways() {
     })
     .await;
     let (upstream, there) = (Upstream::new(), to(server.secure(&authority)));
-    let mut outbound = post("/", Bytes::from(vec![b'x'; 3_000_000]));
-    outbound.headers.insert("connection", "keep-alive".parse().unwrap());
+    let connection = HeaderValue::from_static("keep-alive");
+    let outbound = post("/", Bytes::from(vec![b'x'; 3_000_000]));
+    let outbound = Outbound { headers: &[(&header::CONNECTION, &connection)], ..outbound };
     let answer = read(upstream.send(&there, outbound).await.unwrap()).await.unwrap();
     assert_eq!(answer, format!("localhost:{} Some(\"3000000\") 3000000", server.at.port()));
 

@@ -16,8 +16,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyweir::upstream::{
-    BodyError, Destination, OutBody, Outbound, ResponseBody, Roots, SendError, Settings, Timeouts,
-    Upstream,
+    BodyError, Destination, Field, OutBody, Outbound, ResponseBody, Roots, SendError, Settings,
+    Timeouts, Upstream,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
@@ -223,18 +223,23 @@ pub(crate) fn to(settings: Settings) -> Arc<Destination> {
 }
 
 /// A GET.
-pub(crate) fn get(path: &'static str) -> Outbound<'static> {
+pub(crate) fn get<'a>(path: &'static str) -> Outbound<'a> {
     Outbound {
         method: Method::GET,
         path: PathAndQuery::from_static(path),
-        headers: HeaderMap::new(),
+        headers: &[],
         body: OutBody::Empty,
         credential: None,
     }
 }
 
+/// Headers as they are handed in.
+pub(crate) fn fields(headers: &HeaderMap) -> Vec<Field<'_>> {
+    headers.iter().collect()
+}
+
 /// A POST.
-pub(crate) fn post(path: &'static str, body: impl Into<OutBody>) -> Outbound<'static> {
+pub(crate) fn post<'a>(path: &'static str, body: impl Into<OutBody>) -> Outbound<'a> {
     Outbound { method: Method::POST, body: body.into(), ..get(path) }
 }
 

@@ -1,9 +1,9 @@
 //! Upgrades.
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use keyweir::formats::Auth;
 use keyweir::keys::Secret;
-use keyweir::upstream::{Credential, Tunnelled, Upstream};
+use keyweir::upstream::{Credential, Outbound, Tunnelled, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::*;
@@ -23,11 +23,12 @@ async fn an_upgrade_opens_a_tunnel_with_the_key_put_on() {
         drop(tokio::io::copy(&mut read, &mut write).await);
     })
     .await;
-    let auth = Auth::Header(http::HeaderName::from_static("api-key"));
+    let auth = Auth::Header(HeaderName::from_static("api-key"));
     let key = Credential::new(&auth, &Secret::new("sk-1")).unwrap();
-    let mut outbound = get("/v1/realtime?model=m");
-    outbound.headers.insert("x-mine", HeaderValue::from_static("1"));
-    outbound.credential = Some(&key);
+    let (name, value) = (HeaderName::from_static("x-mine"), HeaderValue::from_static("1"));
+    let headers = [(&name, &value)];
+    let outbound =
+        Outbound { headers: &headers, credential: Some(&key), ..get("/v1/realtime?model=m") };
     let upstream = Upstream::new();
     let Tunnelled::Open(response, mut tunnel) =
         upstream.tunnel(&to(server.plain()), outbound).await.unwrap()

@@ -272,3 +272,16 @@ proptest! {
         }
     }
 }
+
+/// I5, where there is least to go by: what was refused took nothing.
+#[test]
+fn the_refusal_of_a_request_that_takes_nothing_closes_no_limit() {
+    let rules = vec![Rule::new(Measure::Of(Dimension::Tokens), 1_000, Window::Refill(MINUTE))];
+    let share = Share::new(1, std::num::NonZeroU32::new(20).unwrap());
+    let mut ledger = ledger(&rules, Sharing::Floor(share));
+    let (mut open, mut now) = (Vec::new(), secs(1));
+    for step in [Step::Reserve(0), Step::Refuse(0, None)] {
+        apply(&mut ledger, &mut open, &step, &mut now);
+    }
+    assert!(ledger.check(&tokens(1), now + MINUTE).is_ok());
+}

@@ -16,8 +16,8 @@ pub(super) fn head(into: &mut Vec<u8>, outbound: &Outbound<'_>, host: &HeaderVal
     into.extend_from_slice(b" HTTP/1.1\r\n");
     field(into, &header::HOST, host);
     let covered = credential.map(Credential::name);
-    for (name, value) in headers {
-        if !is_ours(name) && Some(name) != covered {
+    for (name, value) in *headers {
+        if !is_ours(name) && Some(*name) != covered {
             field(into, name, value);
         }
     }

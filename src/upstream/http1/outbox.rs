@@ -160,7 +160,7 @@ impl Outbox {
                     return Ok(());
                 }
                 body @ OutBody::Stream(_) if length != Some(0) => {
-                    self.source = Source::take(body, length, &outbound.headers).map(Box::new);
+                    self.source = Source::take(body, length, outbound.headers).map(Box::new);
                 }
                 OutBody::Empty | OutBody::Stream(_) => {}
             }

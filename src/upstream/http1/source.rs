@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::super::body::{OutBody, Streamed};
 use super::super::error::BoxError;
+use super::super::request::Field;
 use super::encode;
 
 /// What is taken ahead of the connection at once.
@@ -34,7 +35,7 @@ impl Source {
     pub(super) fn take(
         body: &mut OutBody,
         length: Option<u64>,
-        headers: &HeaderMap,
+        headers: &[Field<'_>],
     ) -> Option<Self> {
         let OutBody::Stream(body) = mem::take(body) else { return None };
         let framing = length.map_or_else(|| Framing::Chunked(announced(headers)), Framing::Length);
@@ -119,9 +120,9 @@ impl Source {
 }
 
 /// The trailers that the head announces: others would be a surprise.
-fn announced(headers: &HeaderMap) -> SmallVec<[HeaderName; 2]> {
-    let values =
-        headers.get_all(header::TRAILER).into_iter().filter_map(|value| value.to_str().ok());
+fn announced(headers: &[Field<'_>]) -> SmallVec<[HeaderName; 2]> {
+    let trailer = headers.iter().filter(|(name, _)| *name == header::TRAILER);
+    let values = trailer.filter_map(|(_, value)| value.to_str().ok());
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 

@@ -219,11 +219,9 @@ fn sent(length: Option<u64>, chunks: &[Vec<u8>], trailers: bool) -> Result<Vec<u
     }
     let frames = futures_util::stream::iter(frames.into_iter().map(Ok));
     let mut body = OutBody::Stream(Box::pin(StreamBody::new(frames)));
-    let announced = HeaderMap::from_iter([(
-        http::header::TRAILER,
-        HeaderValue::from_static("X-End, content-length"),
-    )]);
-    let mut source = Source::take(&mut body, length, &announced).unwrap();
+    let announced = HeaderValue::from_static("X-End, content-length");
+    let fields = [(&http::header::TRAILER, &announced)];
+    let mut source = Source::take(&mut body, length, &fields).unwrap();
     let mut queue = VecDeque::new();
     let mut cx = Context::from_waker(Waker::noop());
     loop {
