@@ -103,6 +103,7 @@ pub(crate) const ROOMS: &[Room] = &[
         Worldly,
         To(&[
             "clock",
+            "callers::Per",
             "callers::Priority",
             "formats::Dialect",
             "formats::Dimension",

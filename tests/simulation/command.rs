@@ -2,8 +2,6 @@
 //!
 //! `UPDATE=1 cargo test --test simulation` rewrites what is expected; look at the difference.
 
-#![expect(clippy::unwrap_used, reason = "what tests share may fail loudly")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

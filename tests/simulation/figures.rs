@@ -17,13 +17,13 @@ fn hold(section: Section, sidecars: &[u32]) {
         let missed = missed(&situation.target, &result, SLACK);
         if !missed.is_empty() || result.keyweir.inversions > 0 {
             let Measured { .. } = result.keyweir;
-            broken += &format!(
+            broken.extend([format!(
                 "{} with {} sidecars misses {}: {:#?}\n",
                 situation.name,
                 situation.sidecars,
                 missed.join(", "),
                 result
-            );
+            )]);
         }
     }
     assert!(broken.is_empty(), "{broken}");

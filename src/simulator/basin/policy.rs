@@ -3,8 +3,8 @@
 mod aimd;
 mod fixed;
 mod headers;
-mod keyweir;
 mod oracle;
+mod ours;
 mod queued;
 mod rotate;
 
@@ -69,7 +69,7 @@ impl Kind {
     /// Runs a scenario under it.
     pub(super) fn run(self, scenario: &Scenario) -> Run {
         match self {
-            Self::Keyweir => world::run::<keyweir::Keyweir>(scenario),
+            Self::Keyweir => world::run::<ours::Keyweir>(scenario),
             Self::Headers => world::run::<queued::Queued<headers::Gated>>(scenario),
             Self::Static => world::run::<queued::Queued<fixed::Share>>(scenario),
             Self::Whole => world::run::<queued::Queued<fixed::Whole>>(scenario),
