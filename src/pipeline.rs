@@ -7,6 +7,7 @@ mod charge;
 mod desk;
 mod entry;
 mod exchange;
+mod fallback;
 mod foreign;
 mod giving_up;
 mod headers;
@@ -59,7 +60,7 @@ impl Hall {
     ) -> Response<AnswerBody> {
         let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange::begin(snapshot, self.clock, &parts);
-        let errand = match entry::read(&mut exchange, &parts, body).await {
+        let mut errand = match entry::read(&mut exchange, &parts, body).await {
             Ok(errand) => errand,
             Err(refusal) => {
                 let wire = entry::caller_wire(&exchange.snapshot, &parts);
@@ -67,12 +68,19 @@ impl Hall {
             }
         };
         headers::strip_request(&mut parts.headers);
-        match attempt::carry(self, &mut exchange, &parts, &errand).await {
+        let mut answered = attempt::carry(self, &mut exchange, &parts, &errand).await;
+        if let Err(refusal) = answered {
+            let instead = fallback::carry(self, &mut exchange, &parts, &mut errand, refusal);
+            // Rare: boxed, so that every other request's future stays small.
+            answered = Box::pin(instead).await;
+        }
+        match answered {
             Ok(Answered::Whole(carried)) => answer::relay(*carried, exchange, &errand).await,
             Ok(Answered::Upgraded(agreed, tunnel)) => {
                 tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, agreed, tunnel)
             }
             Err(refusal) => listing::instead(&mut exchange, &errand)
+                .or_else(|| fallback::text(&mut exchange, &errand, &refusal))
                 .unwrap_or_else(|| answer::refuse(&mut exchange, &refusal, errand.path.wire)),
         }
     }

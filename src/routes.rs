@@ -28,6 +28,17 @@ pub struct Alias {
     pub targets: Vec<Candidate>,
     /// When a refusal of the request itself goes on to the next target.
     pub moves_on: MovesOn,
+    /// What answers when no target can.
+    pub fallback: Option<Fallback>,
+}
+
+/// What answers when no target of an alias can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Another target, smaller or worse.
+    Model(Target),
+    /// A fixed text.
+    Text(Arc<str>),
 }
 
 /// A target of an alias, and what it is chosen by.
@@ -94,6 +105,8 @@ pub struct Resolved {
     pub alias: bool,
     /// When a refusal of the request itself goes on to the next target.
     pub moves_on: MovesOn,
+    /// What answers when none of them can.
+    pub fallback: Option<Fallback>,
 }
 
 /// The wire formats in which a request can be put.
@@ -173,7 +186,8 @@ impl Routes {
                 return Err(Astray::OtherWire(wires.own));
             }
             let targets = candidates.into_iter().map(|it| it.target.clone()).collect();
-            return Ok(Resolved { targets, alias: true, moves_on: alias.moves_on });
+            let (moves_on, fallback) = (alias.moves_on, alias.fallback.clone());
+            return Ok(Resolved { targets, alias: true, moves_on, fallback });
         }
         let target = match model.and_then(|name| self.direct(name)) {
             Some(target) if self.takes(target.provider, wires) => target,
@@ -201,7 +215,7 @@ impl Routes {
 impl Resolved {
     /// These targets, which no alias stands for.
     pub fn to(targets: Vec<Target>) -> Self {
-        Self { targets, alias: false, moves_on: MovesOn::default() }
+        Self { targets, alias: false, moves_on: MovesOn::default(), fallback: None }
     }
 }
 
@@ -287,12 +301,14 @@ mod tests {
                 candidate(target(2, "llama-3.3-70b"), 1),
             ],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         let claude = Alias {
             name: "claude".into(),
             strategy: Strategy::Priority,
             targets: vec![candidate(target(1, "claude-sonnet-5"), 1)],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         Routes::new(providers, vec![chat, claude])
     }
@@ -352,6 +368,7 @@ mod tests {
                 candidate(target(2, "c"), 1),
             ],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         let firsts: Vec<_> =
             (0..5).map(|random| alias.ordered(drawn(random))[0].target.provider).collect();
@@ -371,6 +388,7 @@ mod tests {
             strategy: Strategy::Cheapest,
             targets: vec![candidate(target(0, "m"), 1), priced(1, 5.0, 1.0), priced(2, 1.0, 9.0)],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         let order = |input, output| -> Vec<usize> {
             let weight = Weight { random: 0, input, output };

@@ -50,7 +50,6 @@ const PENDING: &[Pending] = &[
         instead: "targets are taken in the order written",
     },
     any(&["models", "*", "hedge"], NOTHING),
-    any(&["models", "*", "fallback"], NOTHING),
     any(&["callers", "tiers"], NOTHING),
     any(&["callers", "default", "limits"], NOTHING),
     any(&["callers", "default", "per"], NOTHING),

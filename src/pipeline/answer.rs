@@ -52,6 +52,8 @@ pub(super) mod names {
     pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
     /// When to come back, as RFC 3339.
     pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
+    /// What answers instead of what was asked for: `model` or `text`.
+    pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-keyweir-degraded");
     /// Fields of the request that could not be said to the provider and do not change the answer.
     pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-keyweir-dropped");
 }
@@ -146,6 +148,9 @@ pub(super) async fn relay(
         }
     }
     tell_effort(&exchange, &mut head.headers);
+    if let Some(degraded) = &errand.degraded {
+        head.headers.insert(names::DEGRADED, degraded.clone());
+    }
     if strips {
         head.headers.remove(CONTENT_LENGTH);
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::charge;
 use super::exchange::Exchange;
@@ -36,6 +36,8 @@ pub(super) struct Errand {
     pub upgrade: bool,
     /// What its query says, and its path beside the endpoint.
     pub manner: Manner,
+    /// What answers instead of what was asked for, as the answer is told.
+    pub degraded: Option<HeaderValue>,
 }
 
 /// How something is asked for.
@@ -84,7 +86,8 @@ pub(super) async fn read(
     let facts = state_facts(&path, &body).await?;
     let resolved = resolve(exchange, parts, door, &path, &facts)?;
     let upgrade = tunnel::is_asked(parts);
-    Ok(Errand { door, path, facts, body, resolved, upgrade, manner: Manner::of(parts) })
+    let manner = Manner::of(parts);
+    Ok(Errand { door, path, facts, body, resolved, upgrade, manner, degraded: None })
 }
 
 impl Manner {

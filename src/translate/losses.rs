@@ -166,6 +166,7 @@ pub const LIMITS: &[Limit] = &[
     limit(Feature::Tier, Anthropic, Dropped, "has standard and automatic tiers only"),
     limit(Feature::TopK, OpenAi, Dropped, "has no such field"),
     limit(Feature::User, Gemini, Dropped, "has no such field"),
+    limit(Feature::User, OpenAi, Dropped, "Mistral has no such field"),
     limit(Feature::Video, OpenAi, Refused, "sees no video"),
     limit(Feature::Video, Anthropic, Refused, "sees no video"),
     limit(Feature::Audio, Cohere, Refused, "does not hear"),
