@@ -8,6 +8,7 @@ mod bounds;
 mod desk;
 mod entry;
 mod exchange;
+mod fallback;
 mod foreign;
 mod giving_up;
 mod headers;
@@ -63,7 +64,7 @@ impl Hall {
     ) -> Response<AnswerBody> {
         let (mut parts, body) = request.into_parts();
         let mut exchange = Exchange::begin(snapshot, self.clock, &parts);
-        let errand = match entry::read(&mut exchange, &parts, body).await {
+        let mut errand = match entry::read(&mut exchange, &parts, body).await {
             Ok(errand) => errand,
             Err(refusal) => {
                 let wire = entry::caller_wire(&exchange.snapshot, &parts);
@@ -73,12 +74,19 @@ impl Hall {
         if let Err(refusal) = allowance::enter(&self.tasks, &mut exchange, &errand).await {
             return answer::refuse(&mut exchange, &refusal, errand.path.wire);
         }
-        match attempt::carry(self, &mut exchange, &parts, &errand).await {
+        let mut answered = attempt::carry(self, &mut exchange, &parts, &errand).await;
+        if let Err(refusal) = answered {
+            let instead = fallback::carry(self, &mut exchange, &parts, &mut errand, refusal);
+            // Rare: boxed, so that every other request's future stays small.
+            answered = Box::pin(instead).await;
+        }
+        match answered {
             Ok(Answered::Whole(carried)) => answer::relay(carried, exchange, &errand).await,
             Ok(Answered::Upgraded(upgraded)) => {
                 tunnel::open((&self.tasks, &self.connections), exchange, &mut parts, *upgraded)
             }
             Err(refusal) => listing::instead(&mut exchange, &errand)
+                .or_else(|| fallback::text(&mut exchange, &errand, &refusal))
                 .unwrap_or_else(|| answer::refuse(&mut exchange, &refusal, errand.path.wire)),
         }
     }

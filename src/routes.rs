@@ -30,6 +30,17 @@ pub struct Alias {
     pub targets: Vec<Candidate>,
     /// When a refusal of the request itself goes on to the next target.
     pub moves_on: MovesOn,
+    /// What answers when no target can.
+    pub fallback: Option<Fallback>,
+}
+
+/// What answers when no target of an alias can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Another target, smaller or worse.
+    Model(Target),
+    /// A fixed text.
+    Text(Arc<str>),
 }
 
 /// A target of an alias, and what it is chosen by.
@@ -96,6 +107,8 @@ pub struct Resolved {
     pub alias: bool,
     /// When a refusal of the request itself goes on to the next target.
     pub moves_on: MovesOn,
+    /// What answers when none of them can.
+    pub fallback: Option<Fallback>,
 }
 
 /// The wire formats in which a request can be put.
@@ -172,7 +185,8 @@ impl Routes {
                 return Err(Astray::OtherWire(wires.own));
             }
             let targets = candidates.into_iter().map(|it| it.target.clone()).collect();
-            return Ok(Resolved { targets, alias: true, moves_on: alias.moves_on });
+            let (moves_on, fallback) = (alias.moves_on, alias.fallback.clone());
+            return Ok(Resolved { targets, alias: true, moves_on, fallback });
         }
         let target = match model.and_then(|name| self.direct(name)) {
             Some(target) if self.takes(target.provider, wires) => target,
@@ -203,7 +217,7 @@ impl Routes {
 impl Resolved {
     /// These targets, which no alias stands for.
     pub fn to(targets: SmallVec<[Target; 1]>) -> Self {
-        Self { targets, alias: false, moves_on: MovesOn::default() }
+        Self { targets, alias: false, moves_on: MovesOn::default(), fallback: None }
     }
 }
 
@@ -289,12 +303,14 @@ mod tests {
                 candidate(target(2, "llama-3.3-70b"), 1),
             ],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         let claude = Alias {
             name: "claude".into(),
             strategy: Strategy::Priority,
             targets: vec![candidate(target(1, "claude-sonnet-5"), 1)],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         Routes::new(providers, vec![chat, claude])
     }
@@ -355,6 +371,7 @@ mod tests {
                 candidate(target(2, "c"), 1),
             ],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         let firsts: Vec<_> =
             (0..5).map(|random| alias.ordered(drawn(random))[0].target.provider).collect();
@@ -374,6 +391,7 @@ mod tests {
             strategy: Strategy::Cheapest,
             targets: vec![candidate(target(0, "m"), 1), priced(1, 5.0, 1.0), priced(2, 1.0, 9.0)],
             moves_on: MovesOn::default(),
+            fallback: None,
         };
         let order = |input, output| -> Vec<usize> {
             let weight = Weight { random: 0, input, output };

@@ -35,12 +35,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::formats::{Dialect, Endpoint, Wire};
-use answer::{Answer, Problem};
+use crate::formats::{Dialect, Endpoint, Usage, Wire};
+use answer::{Answer, Choice, Finish, Problem};
 use json::Json;
 pub use listing::{Listed, Listing};
 use losses::Losses;
-use request::Request;
+use request::{Part, Request};
 use stream::Stream;
 pub use unfit::Unfit;
 
@@ -374,6 +374,20 @@ impl Translation {
         let head = Head { status, content_type: "application/json" };
         (to_bytes(&body), whole, Some(head))
     }
+}
+
+/// A fixed answer in the caller's format, streamed if that was asked for.
+pub fn fixed(plan: &Plan, text: &str) -> (Head, Bytes) {
+    let said = Choice { parts: vec![Part::text(text)], finish: Finish::Stop };
+    let (id, model) = (Cow::Borrowed(""), Cow::Borrowed(""));
+    let answer = Answer { id, model, choices: vec![said], usage: Some(Usage::default()) };
+    let head = |content_type| Head { status: 200, content_type };
+    if plan.stream {
+        let mut stream = Stream::new(plan);
+        let content_type = stream.content_type();
+        return (head(content_type), stream.say(answer));
+    }
+    (head("application/json"), to_bytes(&write_answer(&answer, plan)))
 }
 
 /// What is wrong with a request that a provider refused.

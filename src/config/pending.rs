@@ -39,7 +39,6 @@ const PENDING: &[Pending] = &[
         instead: "targets are taken in the order written",
     },
     any(&["models", "*", "hedge"], NOTHING),
-    any(&["models", "*", "fallback"], NOTHING),
 ];
 
 /// The wire formats of providers that are left out for now.

@@ -159,6 +159,17 @@ pub struct Alias {
     pub targets: Vec<Target>,
     /// When a refusal of the request itself goes on to the next target.
     pub moves_on: MovesOn,
+    /// What answers when no target can.
+    pub fallback: Option<Fallback>,
+}
+
+/// What answers when no target of an alias can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Another target; its weight means nothing.
+    Model(Target),
+    /// A fixed text.
+    Text(Box<str>),
 }
 
 /// When a refusal of the request itself goes on to an alias's next target.

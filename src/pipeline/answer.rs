@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::attempt::Carried;
+use super::desk::Card;
 use super::entry::Errand;
 use super::exchange::Exchange;
 use super::headers::{self, Told};
@@ -58,6 +59,8 @@ pub(super) mod names {
     pub(crate) const ERROR: HeaderName = HeaderName::from_static("x-keyweir-error");
     /// When to come back, as RFC 3339.
     pub(crate) const RETRY_AT: HeaderName = HeaderName::from_static("x-keyweir-retry-at");
+    /// What answers instead of what was asked for: `model` or `text`.
+    pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-keyweir-degraded");
     /// Fields of the request that could not be said to the provider and do not change the answer.
     pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-keyweir-dropped");
 }
@@ -152,19 +155,16 @@ pub(super) async fn relay(
     }
     exchange.answered(head.status.as_u16(), request_id);
     if snapshot.response_headers {
-        let headers = &mut head.headers;
-        if let Some(provider) = provider {
-            headers.insert(names::PROVIDER, provider.name_header.clone());
-        }
-        headers.insert(names::KEY, card.name_header.clone());
-        if let Some(model) = resolved.and_then(|target| target.model.as_deref()) {
-            set(headers, names::MODEL, model);
-        }
+        let model = resolved.and_then(|target| target.model.as_deref());
+        tell_origin(&mut head.headers, provider, &card, model);
         if let Some(foreign) = foreign.filter(|foreign| !foreign.written.dropped.is_empty()) {
-            set(headers, names::DROPPED, &foreign.written.dropped.join(", "));
+            set(&mut head.headers, names::DROPPED, &foreign.written.dropped.join(", "));
         }
     }
     tell_effort(&exchange, &mut head.headers);
+    if let Some(degraded) = &errand.degraded {
+        head.headers.insert(names::DEGRADED, degraded.clone());
+    }
     let outcome = if judgement.verdict == Verdict::Ok {
         Outcome::Ok
     } else if head.status.is_client_error() {
@@ -192,6 +192,22 @@ pub(super) async fn relay(
         head.headers.remove(CONTENT_LENGTH);
     }
     Response::from_parts(head, AnswerBody::Relayed(relay))
+}
+
+/// Who answered, under which key, for which model.
+fn tell_origin(
+    headers: &mut HeaderMap,
+    provider: Option<&Provider>,
+    card: &Card,
+    model: Option<&str>,
+) {
+    if let Some(provider) = provider {
+        headers.insert(names::PROVIDER, provider.name_header.clone());
+    }
+    headers.insert(names::KEY, card.name_header.clone());
+    if let Some(model) = model {
+        set(headers, names::MODEL, model);
+    }
 }
 
 /// The length that a head tells; `None` if that is none.

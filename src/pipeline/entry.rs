@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use smallvec::{SmallVec, smallvec};
 
 use super::allowance;
@@ -46,6 +46,8 @@ pub(super) struct Errand {
     pub upgrade: bool,
     /// What its query says, and its path beside the endpoint.
     pub manner: Manner,
+    /// What answers instead of what was asked for, as the answer is told.
+    pub degraded: Option<HeaderValue>,
 }
 
 /// How something is asked for.
@@ -102,7 +104,8 @@ pub(super) async fn read(
     let scope = allowance::scope(exchange, parts, &path, &facts);
     let upgrade = tunnel::is_asked(parts);
     let manner = Manner::of(parts);
-    Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade, manner })
+    let degraded = None;
+    Ok(Errand { door, path, facts, body, max_output, scope, resolved, upgrade, manner, degraded })
 }
 
 impl Manner {

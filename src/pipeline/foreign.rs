@@ -119,19 +119,7 @@ impl Foreign {
         (status, headers): (&mut StatusCode, &mut HeaderMap),
         (exchange, errand): (&Exchange, &Errand),
     ) -> Translation {
-        let plan = Plan {
-            from: self.wire,
-            to: Format::of(errand.path.wire, errand.path.endpoint),
-            stream: errand.facts.stream,
-            array: errand.path.endpoint == Endpoint::StreamGenerateContent
-                && !errand.manner.as_events,
-            include_usage: errand.facts.ask_usage.is_none(),
-            choices: errand.facts.choices,
-            created: exchange.clock.now().wall.as_second(),
-            fresh: fastrand::u64(..),
-            response_id: format!("resp_{:032x}", fastrand::u128(..)).into(),
-            model: model.unwrap_or_default().into(),
-        };
+        let plan = plan(self.wire, model, exchange, errand);
         let id =
             headers.get(names::ANTHROPIC_REQUEST_ID).or_else(|| headers.get(names::REQUEST_ID));
         let id = id.cloned().unwrap_or_else(|| answer::request_id(exchange));
@@ -157,6 +145,22 @@ impl Foreign {
         let expected = translate::status(errand.path.wire, status.as_u16());
         *status = StatusCode::from_u16(expected).unwrap_or(*status);
         translation
+    }
+}
+
+/// How an answer in that format becomes the caller's.
+pub(super) fn plan(from: Wire, model: Option<&str>, exchange: &Exchange, errand: &Errand) -> Plan {
+    Plan {
+        from,
+        to: Format::of(errand.path.wire, errand.path.endpoint),
+        stream: errand.facts.stream,
+        array: errand.path.endpoint == Endpoint::StreamGenerateContent && !errand.manner.as_events,
+        include_usage: errand.facts.ask_usage.is_none(),
+        choices: errand.facts.choices,
+        created: exchange.clock.now().wall.as_second(),
+        fresh: fastrand::u64(..),
+        response_id: format!("resp_{:032x}", fastrand::u128(..)).into(),
+        model: model.unwrap_or_default().into(),
     }
 }
 

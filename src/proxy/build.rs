@@ -322,8 +322,19 @@ fn routes(config: &Config) -> Routes {
             context_too_long: alias.moves_on.context_too_long,
             content_filter: alias.moves_on.content_filter,
         },
+        fallback: alias.fallback.as_ref().map(fallback),
     });
     Routes::new(providers, aliases.collect())
+}
+
+fn fallback(fallback: &used::Fallback) -> routes::Fallback {
+    match fallback {
+        used::Fallback::Text(text) => routes::Fallback::Text(Arc::from(&**text)),
+        used::Fallback::Model(target) => routes::Fallback::Model(routes::Target {
+            provider: target.provider,
+            model: Some(Arc::from(&*target.model)),
+        }),
+    }
 }
 
 fn candidate(config: &Config, target: &used::Target) -> routes::Candidate {
@@ -345,7 +356,13 @@ fn written_price(config: &Config, name: &str) -> Option<models::Price> {
 
 /// The models that the configuration names: targets, deployments, and whatever a list names whole.
 fn model_names(config: &Config) -> ModelNames {
-    let targets = config.aliases.iter().flat_map(|alias| &alias.targets).map(|to| &*to.model);
+    let targets = config.aliases.iter().flat_map(|alias| {
+        let fallback = alias.fallback.as_ref().and_then(|it| match it {
+            used::Fallback::Model(target) => Some(target),
+            used::Fallback::Text(_) => None,
+        });
+        alias.targets.iter().chain(fallback).map(|to| &*to.model)
+    });
     let providers = config.providers.iter();
     let listed = providers.flat_map(|provider| {
         let deployed = provider.deployments.iter().flat_map(|(m, d)| [&**m, &**d]);

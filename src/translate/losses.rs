@@ -166,6 +166,7 @@ pub const LIMITS: &[Limit] = &[
     limit(Feature::Tier, Anthropic, Dropped, "has standard and automatic tiers only"),
     limit(Feature::TopK, OpenAi, Dropped, "has no such field"),
     limit(Feature::User, Gemini, Dropped, "has no such field"),
+    limit(Feature::User, OpenAi, Dropped, "Mistral has no such field"),
     limit(Feature::Video, OpenAi, Refused, "sees no video"),
     limit(Feature::Video, Anthropic, Refused, "sees no video"),
     limit(Feature::Audio, Cohere, Refused, "does not hear"),
@@ -179,6 +180,11 @@ pub const LIMITS: &[Limit] = &[
     limit(Feature::User, Cohere, Dropped, "has no such field"),
     limit(Feature::Video, Cohere, Refused, "sees no video"),
 ];
+
+/// Dropped fields that are named.
+const MOST_NAMED: usize = 64;
+/// The longest name of one, in bytes.
+const LONGEST_NAME: usize = 64;
 
 /// What is lost on the way into a format.
 #[derive(Debug)]
@@ -250,8 +256,15 @@ impl Losses {
         Ok(&[])
     }
 
+    /// Names are the caller's: a field of our own making could make the header as long as a body.
     fn drop_field(&mut self, name: &str) {
-        if !self.dropped.iter().any(|dropped| dropped == name) {
+        let is_word = name.len() <= LONGEST_NAME
+            && name
+                .bytes()
+                .all(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.' | b'-'));
+        let name = if is_word { name } else { "(unnamed)" };
+        let known = self.dropped.iter().any(|dropped| dropped == name);
+        if !known && self.dropped.len() < MOST_NAMED {
             self.dropped.push(name.to_owned());
         }
     }
@@ -333,4 +346,32 @@ const fn own(wire: Wire, field: &'static str, fate: Fate, why: &'static str) -> 
 
 const fn limit(feature: Feature, to: Wire, fate: Fate, why: &'static str) -> Limit {
     Limit { feature, to, fate, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::translate::json::Json;
+
+    #[test]
+    fn however_many_fields_nobody_knows_few_are_named_and_none_at_length() {
+        let mut losses = Losses::new(OpenAi, Gemini);
+        let long = "x".repeat(1_000);
+        let names = (0..1_000).map(|nth| format!("field_{nth}"));
+        let names = [long, "a b\r\nc".to_owned()].into_iter().chain(names);
+        let extra: Object<'_> = names.map(|name| (name.into(), Json::Null)).collect();
+        assert!(losses.leave(&extra).unwrap().is_empty());
+        let dropped = losses.dropped();
+        assert_eq!(dropped.len(), MOST_NAMED);
+        assert_eq!(dropped[..2], ["(unnamed)", "field_0"]);
+    }
+
+    #[test]
+    fn back_into_the_same_format_nothing_is_lost() {
+        let mut losses = Losses::new(OpenAi, OpenAi);
+        let extra: Object<'_> = vec![("logit_bias".into(), Json::Null)];
+        assert_eq!(losses.leave(&extra).unwrap(), extra);
+        let refused = Losses::new(OpenAi, OpenAi).abroad().leave(&extra).unwrap_err();
+        assert_eq!(refused.field, "logit_bias");
+    }
 }

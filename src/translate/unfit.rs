@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::json::{Json, Object, Text};
 
+/// What is told of a field's name, in bytes.
+const LONGEST_NAME: usize = 64;
+
 /// A request that cannot be put into another format: the field at fault, in the words of the format
 /// that it came in, and what is wrong with it. Neither holds a value of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +24,10 @@ impl Unfit {
         Self { field: String::new(), why: why.into() }
     }
 
-    /// That field is at fault.
+    /// That field is at fault. Of a name that is the caller's own, the beginning is told.
     pub fn of(field: &str, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.to_owned(), why: why.into() }
+        let told = field.get(..field.floor_char_boundary(LONGEST_NAME)).unwrap_or_default();
+        Self { field: told.to_owned(), why: why.into() }
     }
 }
 

@@ -380,3 +380,39 @@ fn cohere_is_asked_in_its_own_format_where_the_caller_s_is_none_that_it_speaks()
     });
     assert_eq!(seen.json(), expected);
 }
+
+#[test]
+fn an_alias_whose_targets_are_all_down_falls_back_and_says_so() {
+    let upstream = kit::healthy_provider();
+    let config = format!(
+        "version: 1
+providers:
+  down: {{wire: openai, baseUrl: \"http://127.0.0.1:1\", keys: [{{secret: pool}}]}}
+  anthropic: {{baseUrl: \"{}\", keys: [{{secret: pool}}]}}
+models:
+  small: {{targets: [{{model: down/m}}], fallback: {{model: anthropic/claude-haiku-4-5}}}}
+  fixed: {{targets: [{{model: down/m}}], fallback: {{text: \"Come back later.\"}}}}
+callers: {{default: {{maxWait: 0s}}}}
+",
+        upstream.url()
+    );
+    let proxy = kit::with_keys(Setup::default().config(&config), &["one"]).start();
+    for format in Format::ALL {
+        let (path, body) = ask(format, "small");
+        let reply = kit::post(&proxy, &path, &body);
+        assert_eq!((reply.status, said(format, &reply.json())), (200, "hello"), "{reply:?}");
+        assert_eq!(reply.header("x-keyweir-degraded"), Some("model"));
+        assert_eq!(reply.header("x-keyweir-provider"), Some("anthropic"));
+        let (path, body) = ask(format, "fixed");
+        let reply = kit::post(&proxy, &path, &body);
+        let told = (reply.status, reply.header("x-keyweir-degraded"));
+        assert_eq!(told, (200, Some("text")), "{}", reply.text());
+        assert_eq!(said(format, &reply.json()), "Come back later.");
+    }
+    let (path, body) = ask(Format::OpenAi, "fixed");
+    let reply = kit::post(&proxy, &path, &body.replacen('{', r#"{"stream":true,"#, 1));
+    assert!(reply.text().contains("Come back later.") && reply.text().ends_with(sse::DONE));
+    let unfit =
+        body.replacen('{', r#"{"logprobs":true,"#, 1).replace("fixed", "anthropic/claude-x");
+    assert_eq!(kit::post(&proxy, &path, &unfit).status, 400, "a wrong request is no outage");
+}

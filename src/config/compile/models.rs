@@ -3,7 +3,7 @@
 use super::super::diagnostic::shown;
 use super::super::place::{At, Draft};
 use super::super::raw::{self, Ordered};
-use super::super::used::{Alias, MovesOn, Pattern, Price, Strategy, Target};
+use super::super::used::{Alias, Fallback, MovesOn, Pattern, Price, Strategy, Target};
 use super::providers::{Roster, Seat};
 use super::{Work, names, settings};
 use crate::formats::{self, known};
@@ -23,7 +23,7 @@ pub(super) fn compile(
             work.draft.error(&at, "not a model name: no white space, at most 256 characters");
         }
         let targets = targets(work, &at, alias, written, roster);
-        check_fallback(work, &at, alias, written, roster);
+        let fallback = fallback(work, &at, alias, written, roster);
         let strategy = strategy(alias.strategy);
         if !targets.is_empty() {
             let next = |written: Option<raw::Next>| matches!(written, Some(raw::Next::Next));
@@ -31,7 +31,8 @@ pub(super) fn compile(
                 context_too_long: next(alias.on_context_too_long),
                 content_filter: next(alias.on_content_filter),
             };
-            aliases.push(Alias { name: name.as_str().into(), strategy, targets, moves_on });
+            let name = name.as_str().into();
+            aliases.push(Alias { name, strategy, targets, moves_on, fallback });
         }
     }
     aliases
@@ -149,21 +150,28 @@ fn report_no_slash(draft: &Draft<'_>, at: &At<'_>, text: &str, aliases: &Ordered
     }
 }
 
-fn check_fallback(
+fn fallback(
     work: &Work<'_>,
     at: &At<'_>,
     alias: &raw::Alias,
     aliases: &Ordered<raw::Alias>,
     roster: &mut Roster,
-) {
-    let Some(fallback) = &alias.fallback else { return };
+) -> Option<Fallback> {
+    let fallback = alias.fallback.as_ref()?;
     let at = at.key("fallback");
     match (&fallback.model, &fallback.text) {
         (Some(model), None) => {
-            resolve(work, &at.key("model"), model, aliases, roster);
+            let (provider, model) = resolve(work, &at.key("model"), model, aliases, roster)?;
+            Some(Fallback::Model(Target { provider, model: model.into(), weight: 1 }))
         }
-        (None, Some(_)) => {}
-        (Some(_), Some(_)) => work.draft.error(&at, "either a `model` or a `text`, not both"),
-        (None, None) => work.draft.error(&at, "a `model` or a `text` is missing"),
+        (None, Some(text)) => Some(Fallback::Text(text.as_str().into())),
+        (Some(_), Some(_)) => {
+            work.draft.error(&at, "either a `model` or a `text`, not both");
+            None
+        }
+        (None, None) => {
+            work.draft.error(&at, "a `model` or a `text` is missing");
+            None
+        }
     }
 }

@@ -30,6 +30,9 @@ pub(crate) fn write<'a>(
     let sampling = &request.sampling;
     losses.lose_some(sampling.top_k.as_ref().filter(|_| !takes_top_k(target)), Feature::TopK)?;
     let draws = draws(request, target, losses)?;
+    // Mistral refuses any field that it does not know.
+    let nameless = target.dialect == Dialect::Mistral;
+    losses.lose_some(request.user.as_ref().filter(|_| nameless), Feature::User)?;
     let stream = request.stream.then_some(true);
     let usage = request.stream && takes_stream_options(target.dialect);
     let bound = if has_new_bound(target.dialect) {
@@ -53,7 +56,7 @@ pub(crate) fn write<'a>(
         ("frequency_penalty", sampling.frequency_penalty.filter(|_| draws).into()),
         ("stop", stop(request)),
         ("n", request.choices.into()),
-        ("user", request.user.as_ref().into()),
+        ("user", request.user.as_ref().filter(|_| !nameless).into()),
         ("service_tier", request.tier.map(tier).into()),
         ("stream", stream.into()),
         ("stream_options", usage.then(|| object([("include_usage", true.into())])).into()),

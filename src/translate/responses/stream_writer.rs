@@ -14,6 +14,9 @@ use crate::translate::seal::{Maker, Seal};
 /// The longest answer, in bytes.
 const MOST_KEPT: usize = 8 * 1024 * 1024;
 
+/// What an item counts beside its text, in bytes.
+const ITEM: usize = 256;
+
 /// What is known of a stream so far.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -162,6 +165,7 @@ impl Writer {
 
     fn add(&mut self, content: Content, out: &mut Framing) -> usize {
         let at = self.items.len();
+        self.kept += ITEM;
         self.items.push(Item { content, text: String::new(), done: false });
         let item = self.item(at, false);
         self.event("response.output_item.added", at, [("item", item)], out);
