@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_good_one_passes_with_its_warnings() {
-        let answer = validate(&config_map("providers: {openai: }\nmode: observe\n"), &[]);
+        let answer = validate(&config_map("providers: {openai: {region: eu}}\n"), &[]);
         assert!(answer.verdict.unwrap().is_empty());
         assert!(answer.warnings[0].contains("not in force"), "{:?}", answer.warnings);
     }

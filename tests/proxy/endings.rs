@@ -22,7 +22,9 @@ fn an_error_whose_body_was_cut_does_not_swallow_the_next_answer() {
         Then::Next
     });
     let proxy = kit::openai_proxy(&upstream, &["one"]);
-    let reply = kit::post(&proxy, CHAT_PATH, &CHAT.replace("hi", "FAULT"));
+    // It is tried again for as long as the client has patience.
+    let patience = [("x-keyweir-max-wait", "1s")];
+    let reply = kit::post_with(&proxy, CHAT_PATH, &patience, &CHAT.replace("hi", "FAULT"));
     assert!(reply.status == 400 && !reply.complete, "{reply:?}");
     assert_eq!(kit::post(&proxy, CHAT_PATH, CHAT).status, 200);
 }
