@@ -1,7 +1,7 @@
 //! The translators: a request in one wire format becomes one in another, and so does its answer.
 //!
 //! Each format has one reader and one writer of each of three things: a request, an answer, the events
-//! of a stream. Between them stands one typed form ([`request`], [`answer`]), so that a further format
+//! of a stream. Between them stands one typed form ([`mod@request`], [`answer`]), so that a further format
 //! costs a reader and a writer and not one of each for every other. What a format cannot say, the
 //! table in [`losses`] refuses, drops or rewords. A request that goes to a provider of its own format
 //! never comes here.
