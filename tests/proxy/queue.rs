@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keyweir::simulator::{Account, Habit, Limits, Model, Plan, Simulator};
+use keyweir::simulator::{Account, Fault, FaultKind, Habit, Limits, Model, Plan, Simulator};
 
 use crate::kit::{self, CHAT_PATH, Format};
 use crate::support::http::Reply;
@@ -90,18 +90,19 @@ fn in_overload_three_workers_do_the_same() {
     overload("3");
 }
 
-/// 1.3 times what there is for ten seconds: seven tenths of it from the classes above `batch`.
+/// 1.3 times what there is for a minute: seven tenths of it from the classes above `batch`.
 fn overload(workers: &str) {
     const CLASSES: [&str; 13] = [
         "high", "batch", "normal", "batch", "batch", "normal", "high", "batch", "normal", "batch",
         "high", "normal", "batch",
     ];
     const COST: u64 = 100;
+    const SECONDS: usize = 60;
     let provider = provider();
     let proxy = proxy(&provider, workers);
     kit::in_parallel(60, |_| assert_eq!(kit::post(&proxy, CHAT_PATH, &chat(1_000)).status, 200));
     let began = now();
-    let replies = kit::in_parallel(10 * CLASSES.len(), |number| {
+    let replies = kit::in_parallel(SECONDS * CLASSES.len(), |number| {
         sleep_until(began + Duration::from_secs(1) * u32::try_from(number).expect("few") / 13);
         let class = CLASSES[number % CLASSES.len()];
         let headers = [("x-keyweir-priority", class), ("x-keyweir-max-wait", "1500ms")];
@@ -130,6 +131,56 @@ fn overload(workers: &str) {
     // Who comes back when it was told to is served at once, for nothing else has come.
     sleep_until(told.expect("somebody was turned away"));
     assert_eq!(kit::post_at_once(&proxy, CHAT_PATH, &chat(COST)).status, 200);
+}
+
+#[test]
+fn three_proxies_that_know_nothing_of_each_other_share_a_key_and_fail_nobody() {
+    shared("1");
+}
+
+#[test]
+fn three_proxies_of_three_workers_do_the_same() {
+    shared("3");
+}
+
+/// Nine tenths of what there is for twenty seconds, when what was saved up is used up.
+fn shared(workers: &str) {
+    const EACH: usize = 9;
+    let provider = provider();
+    let proxies = [(); 3].map(|()| proxy(&provider, workers));
+    let ask = |number: usize, tokens| {
+        let reply = kit::post(&proxies[number % proxies.len()], CHAT_PATH, &chat(tokens));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    kit::in_parallel(60, |number| ask(number, 1_000));
+    let began = now();
+    kit::in_parallel(20 * EACH, |number| {
+        sleep_until(began + Duration::from_secs(1) * u32::try_from(number).expect("few") / 9);
+        ask(number, 100);
+    });
+}
+
+#[test]
+fn that_a_limit_was_halved_is_known_after_three_answers() {
+    halved("1");
+}
+
+#[test]
+fn three_workers_know_it_after_three_answers_too() {
+    halved("3");
+}
+
+fn halved(workers: &str) {
+    let provider = provider();
+    let proxy = proxy(&provider, workers);
+    let learned = || kit::sum(&proxy, "keyweir_limit_learned", &[("limit", "tokensPerMinute")]);
+    let ask = || assert_eq!(kit::post(&proxy, CHAT_PATH, &chat(100)).status, 200);
+    ask();
+    provider.break_with(Fault::every(FaultKind::LimitFactor { permille: 500 }));
+    (0..3).for_each(|_| ask());
+    #[expect(clippy::cast_precision_loss, reason = "thousands")]
+    let half = EACH_MINUTE as f64 / 2.0;
+    assert!((learned() - half).abs() < 1.0, "{}", learned());
 }
 
 #[test]
