@@ -95,6 +95,12 @@ impl Story<'_> {
             "deployment/keyweir",
             "--timeout=60s",
         ]);
+        // The node learns of a Service's endpoints a little later than the API server does.
+        let plane = &self.installation.plane;
+        let probe = ["run", "probe", "--image=probe", "--annotations=keyweir.dev/inject=true"];
+        self.api.until("the webhook answers through its Service", |_| {
+            plane.says(&[&probe[..], &["-n", "default", "--dry-run=server"]].concat()).ok()
+        });
         run(self.installation.helm().args(["test", "keyweir", "--timeout", "60s"]));
     }
 
