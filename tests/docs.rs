@@ -499,9 +499,11 @@ fn anchors(document: &str) -> Names {
 #[test]
 fn every_dependency_has_its_line() {
     let manifest = text("Cargo.toml");
-    let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap_or_default();
-    let own = rest.split("\n[").next().unwrap_or_default();
-    let named = own.lines().filter_map(|line| line.split([' ', '=']).next());
+    let own = ["\n[dependencies]\n", "\n[build-dependencies]\n"].into_iter().flat_map(|table| {
+        let (_, rest) = manifest.split_once(table).unwrap_or_default();
+        rest.split("\n[").next().unwrap_or_default().lines()
+    });
+    let named = own.filter_map(|line| line.split([' ', '=']).next());
     let used = names(named.filter(|name| !name.is_empty() && !name.starts_with('#')));
     let document = text("ARCHITECTURE.md");
     assert_eq!(first_cells(section(&document, "## Dependencies, a line each")), used);
