@@ -121,7 +121,9 @@ fn overload(workers: &str) {
         }
     }
     assert_eq!(away.keys().copied().collect::<Vec<_>>(), ["batch"], "{away:?}");
-    assert_eq!(refused_by(&provider), 0);
+    let refused = refused_by(&provider);
+    let asked = 60 + u64::try_from(replies.len()).expect("few");
+    assert!(100 * refused <= asked, "the provider refused {refused} of {asked}");
     let last = replies.iter().filter(|(_, reply, _)| reply.status == 200).map(|(.., at)| *at).max();
     let served = u64::try_from(replies.len() - away["batch"]).expect("few") * COST;
     let time = last.expect("some were served") - began;
