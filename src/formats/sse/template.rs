@@ -5,6 +5,7 @@
 //! anything that the earlier one did not.
 
 use memchr::memmem;
+use serde::de::IgnoredAny;
 
 use crate::formats::json::string_end;
 
@@ -87,6 +88,8 @@ fn shape<'e>(event: &'e [u8], data: &[u8], output: u64) -> Option<(&'e [u8], &'e
     if !lines.ends_with(data) || !line_ends.ends_with(b"\n") {
         return None;
     }
+    // In what is no JSON, a string is no string, and what stands around it may tell anything.
+    let _: IgnoredAny = serde_json::from_slice(data).ok()?;
     let (name, found) = NAMES.iter().find_map(|name| Some((name, memmem::rfind(data, name)?)))?;
     let (before, rest) = event.split_at_checked(at + found + name.len())?;
     let (text, behind) = split_string(rest)?;
@@ -156,6 +159,12 @@ mod tests {
         assert_eq!(measure(&learned(data, 4), data), None);
         assert_eq!(measure(&learned("{}", 0), "{}"), None);
         assert_eq!(measure(&Template::default(), "{}"), None);
+    }
+
+    #[test]
+    fn what_is_no_json_has_no_shape() {
+        let data = r#"{"delta","text":"abc"}}"#;
+        assert_eq!(measure(&learned(data, 3), data), None);
     }
 
     #[test]
